@@ -1,0 +1,26 @@
+//! flannelctl: an admin's command line for flannel on Docker and etcd hosts, with the agent inside.
+//!
+//! The layer rule (held by `tests/layers.rs`, drawn in `ARCHITECTURE.md`): pure decisions in the
+//! middle, one thin layer that touches the world, arrows one way.
+//!
+//! * `subnet`, `packet` are pure and import nothing of ours.
+//! * `plan`, `forward` are pure and import only those.
+//! * `docker` is pure and imports `subnet`.
+//! * `registry` (etcd) and `kernel` (Linux) touch the world; they know the pure types and never
+//!   each other.
+//! * `report` renders; it knows the pure types.
+//! * `agent` and `commands` know everything below them; `agent` never knows `commands`.
+
+pub mod agent;
+pub mod cli;
+pub mod commands;
+pub mod docker;
+pub mod exit;
+pub mod forward;
+pub mod kernel;
+pub mod packet;
+pub mod plan;
+pub mod registry;
+pub mod report;
+pub mod settings;
+pub mod subnet;
