@@ -1,3 +1,97 @@
 //! argv → command → exit code.
 
-fn main() {}
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use flannelctl::cli::{Cli, Command, argv};
+use flannelctl::commands;
+use flannelctl::exit::{Code, Failure};
+use flannelctl::settings::Environment;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(argv::normalise(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let is_agent = matches!(cli.command, Command::Agent(_));
+    start_log(cli.verbose, is_agent);
+    let env = Environment::of_process();
+    let result = if is_agent {
+        // The agent's tasks end in order by themselves: it handles its signals.
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::could_not_run(format!("cannot start the runtime: {error}")))
+            .and_then(|runtime| runtime.block_on(commands::run(cli, env, &mut std::io::stdout())))
+    } else {
+        flannelctl::kernel::process::die_of_broken_pipe();
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::could_not_run(format!("cannot start the runtime: {error}")))
+            .and_then(|runtime| {
+                runtime.block_on(until_interrupted(commands::run(
+                    cli,
+                    env,
+                    &mut std::io::stdout(),
+                )))
+            })
+    };
+    match result {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            report(&failure);
+            failure.code.into()
+        }
+    }
+}
+
+/// Ends a command at Ctrl-C with the code that shells expect.
+async fn until_interrupted(
+    command: impl Future<Output = Result<Code, Failure>>,
+) -> Result<Code, Failure> {
+    tokio::select! {
+        result = command => result,
+        _ = tokio::signal::ctrl_c() => {
+            if std::io::stderr().is_terminal() {
+                // A prompt hides the cursor; it must not stay hidden. Nothing is to be done where that fails.
+                drop(console::Term::stderr().show_cursor());
+            }
+            Ok(Code::Interrupted)
+        }
+    }
+}
+
+/// Says on stderr what went wrong.
+fn report(failure: &Failure) {
+    // stderr is the last place to speak to: a failure to write there has no listener.
+    drop(writeln!(std::io::stderr(), "flannelctl: {failure}"));
+}
+
+/// Log lines go to stderr: the agent tells what it does, commands only what is wrong.
+fn start_log(verbose: u8, is_agent: bool) {
+    let level = match (verbose, is_agent) {
+        (0, true) => "info",
+        (0, false) => "warn",
+        (1, _) => "flannelctl=debug,info",
+        (_, _) => "flannelctl=trace,debug",
+    };
+    let filter =
+        EnvFilter::try_from_env("FLANNELCTL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let colour = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(verbose > 0);
+    // The journal has its own clock.
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.without_time().init();
+    } else {
+        builder.init();
+    }
+}

@@ -1,1 +1,50 @@
-//! (being written)
+//! One file a subcommand. A command reads its settings, asks `registry` and `kernel`, and prints; it owns no
+//! decision that the pure modules could make.
+
+pub mod agent;
+
+use std::io::Write;
+
+use crate::cli::{Cli, Command, EtcdArgs};
+use crate::exit::{Code, Failure};
+use crate::registry::Registry;
+use crate::settings::{self, Environment};
+
+/// What every command is handed.
+#[derive(Debug)]
+pub struct Context {
+    /// Flags for etcd as typed; read when a command needs etcd.
+    pub etcd: EtcdArgs,
+    /// The environment at start.
+    pub env: Environment,
+}
+
+impl Context {
+    /// The way to etcd; opens no connection yet.
+    ///
+    /// # Errors
+    /// Usage failures: bad flags, unreadable certificate files.
+    pub fn registry(&self) -> Result<Registry, Failure> {
+        let options = settings::etcd(&self.etcd, &self.env)?;
+        Registry::new(options).map_err(Failure::usage)
+    }
+}
+
+/// Runs the command that was asked for. Data goes to `out`, messages to stderr.
+///
+/// # Errors
+/// What the user is to read, with its exit code.
+pub async fn run(cli: Cli, env: Environment, out: &mut dyn Write) -> Result<Code, Failure> {
+    let context = Context {
+        etcd: cli.etcd,
+        env,
+    };
+    match cli.command {
+        Command::Agent(args) => agent::run(&args, &context, out).await,
+    }
+}
+
+/// Turns a failed write to stdout into a failure.
+pub fn output(error: std::io::Error) -> Failure {
+    Failure::could_not_run(format!("cannot write the output: {error}"))
+}

@@ -1,1 +1,3 @@
-//! (being written)
+//! Linux, and only here; all unsafe code is below this folder.
+
+pub mod process;

@@ -1,0 +1,68 @@
+//! Every flag and subcommand, as typed by the user. No logic and no defaults: an absent flag is `None`,
+//! and `settings` decides what it means together with environment and defaults.
+
+mod agent;
+pub mod argv;
+mod etcd;
+
+pub use agent::AgentArgs;
+pub use etcd::EtcdArgs;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flannelctl",
+    version,
+    about = "flannel for Docker and etcd hosts: admin commands with the agent inside",
+    long_about = "flannelctl seeds flannel's network config in etcd, runs the overlay on each host, shows who owns \
+                  which subnet and configures Docker for it. It is wire- and store-compatible with flanneld.",
+    after_help = EXAMPLES,
+    after_long_help = LONG_HELP,
+    arg_required_else_help = true,
+    propagate_version = true,
+    infer_subcommands = false
+)]
+pub struct Cli {
+    /// Flags for etcd, accepted before and after the subcommand.
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    /// Say more on stderr (-v: debug, -vv: trace).
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the overlay on this host, in the foreground (flannel's agent).
+    Agent(Box<AgentArgs>),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 init --network 10.5.0.0/16 --backend vxlan
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 agent --iface eth0
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 leases
+  flannelctl docker-config --write";
+
+const LONG_HELP: &str = "\
+Examples:
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 init --network 10.5.0.0/16 --backend vxlan
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 agent --iface eth0
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 leases
+  flannelctl docker-config --write
+
+Environment:
+  Every flag can be given as FLANNELCTL_<FLAG>, for example FLANNELCTL_ETCD_ENDPOINTS.
+  The agent's and etcd's flags are also read from FLANNELD_<FLAG>, etcd's from ETCDCTL_* too.
+  Order: flag, FLANNELCTL_*, FLANNELD_*, ETCDCTL_*, default. NO_COLOR turns colours off.
+
+Exit codes:
+  0 done   1 problems found   2 usage   3 could not run   4 inconclusive   130 interrupted";
