@@ -1,4 +1,5 @@
 //! (being written)
+pub mod guard;
 
 use crate::exit::{Code, Failure};
 use crate::registry::Registry;
