@@ -1,4 +1,9 @@
-//! Linux, and only here; all unsafe code is below this folder.
+//! Linux, and only here: netlink, devices, sockets, firewall programs. All `unsafe` of the crate lives in
+//! this folder, one `#![allow(unsafe_code)]` a file, a SAFETY comment a block. It knows the pure types
+//! (`plan`, `packet`, …) and never `registry`.
 
+pub mod error;
 pub mod firewall;
 pub mod process;
+
+pub use error::{Cause, Error, Op};
