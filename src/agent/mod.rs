@@ -1,5 +1,6 @@
 //! (being written)
 pub mod guard;
+pub mod pump;
 pub mod reconcile;
 
 use crate::exit::{Code, Failure};

@@ -4,6 +4,10 @@
 
 pub mod error;
 pub mod firewall;
+pub mod mmsg;
 pub mod process;
+pub mod tun;
+pub mod udp;
+pub mod wait;
 
 pub use error::{Cause, Error, Op};

@@ -1,0 +1,190 @@
+//! The udp backend's data path: two threads between the TUN device and the UDP socket, which own
+//! their memory and block when there is nothing to do. What happens to a packet is `forward`'s to
+//! say; how it is read and written is `kernel`'s. Nothing here allocates, locks or logs per packet.
+
+mod backend;
+mod errors;
+mod inbound;
+mod outbound;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::forward::{Accept, Counters, Table};
+use crate::kernel::tun::{self, Tun};
+use crate::kernel::udp::{RawSender, UdpError, UdpSocket};
+use crate::kernel::wait::Stop;
+
+pub use backend::{Device, UdpBackend, UdpSettings};
+
+/// What a pump runs on.
+pub struct PumpConfig {
+    /// The open device.
+    pub tun: Tun,
+    /// The interface's address and the network's port: source of all datagrams.
+    pub bind: SocketAddrV4,
+    /// Base of the own subnet: source of the ICMP errors.
+    pub tunnel_address: Ipv4Addr,
+    /// Whose datagrams are accepted.
+    pub accept: Accept,
+}
+
+/// Why a pump could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PumpError {
+    /// No socket.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
+    /// No descriptor for the stop, or no thread.
+    #[error("cannot start the udp data path")]
+    Start(#[source] io::Error),
+}
+
+/// Why a pump ended.
+#[derive(Debug, Clone)]
+pub enum Ended {
+    /// It was stopped.
+    Asked,
+    /// The device was deleted under it.
+    DeviceGone,
+    /// The device failed.
+    Device(Arc<io::Error>),
+    /// The socket failed.
+    Socket(Arc<io::Error>),
+    /// One of its threads panicked.
+    Panicked,
+}
+
+/// A running data path. Dropping it stops it.
+pub struct Pump {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    ended: watch::Receiver<Option<Ended>>,
+}
+
+/// What both threads use.
+struct Shared {
+    tun: Tun,
+    socket: UdpSocket,
+    raw: Option<RawSender>,
+    stop: Stop,
+    table: Arc<ArcSwap<Table>>,
+    counters: Arc<Counters>,
+    tunnel_address: Ipv4Addr,
+    accept: Accept,
+    ended: watch::Sender<Option<Ended>>,
+}
+
+impl Pump {
+    /// Opens the sockets in the calling thread's network namespace and starts the threads.
+    ///
+    /// # Errors
+    /// `PumpError`: the port is in use, the address is not on this host, no thread.
+    pub fn start(
+        config: PumpConfig,
+        table: Arc<ArcSwap<Table>>,
+        counters: Arc<Counters>,
+    ) -> Result<Self, PumpError> {
+        let socket = UdpSocket::bind(config.bind)?;
+        let raw = RawSender::open()
+            .inspect_err(|error| {
+                tracing::warn!(%error, "no raw socket: senders will not be told of packets that cannot be forwarded (CAP_NET_RAW)");
+            })
+            .ok();
+        let (sender, ended) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            tun: config.tun,
+            socket,
+            raw,
+            stop: Stop::new().map_err(PumpError::Start)?,
+            table,
+            counters,
+            tunnel_address: config.tunnel_address,
+            accept: config.accept,
+            ended: sender,
+        });
+        let mut pump = Self {
+            shared,
+            threads: Vec::with_capacity(2),
+            ended,
+        };
+        pump.spawn("tun-to-udp", outbound::run)?;
+        pump.spawn("udp-to-tun", inbound::run)?;
+        Ok(pump)
+    }
+
+    fn spawn(&mut self, name: &str, run: fn(&Shared) -> Ended) -> Result<(), PumpError> {
+        let shared = Arc::clone(&self.shared);
+        let body = move || {
+            // Reports and stops the other thread even when this one unwinds.
+            let mut guard = Guard(&shared, Ended::Panicked);
+            guard.1 = run(&shared);
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(PumpError::Start)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself or by `stop`, and says why.
+    pub async fn stopped(&self) -> Ended {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or(Ended::Asked),
+            Err(_) => Ended::Asked,
+        }
+    }
+
+    /// Stops it, waits for its threads (well below a second) and says why it ended. The socket and
+    /// the device are closed, which removes the device.
+    pub fn stop(mut self) -> Ended {
+        self.join();
+        self.ended.borrow().clone().unwrap_or(Ended::Asked)
+    }
+
+    fn join(&mut self) {
+        self.shared.stop.call();
+        for thread in self.threads.drain(..) {
+            // A panic was reported by the thread's guard.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+struct Guard<'a>(&'a Shared, Ended);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // The first reason counts; the other thread ends because of it.
+        self.0.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(self.1.clone());
+            }
+            first
+        });
+        self.0.stop.call();
+    }
+}
+
+/// The end that an error of the device means.
+fn device_end(error: io::Error) -> Ended {
+    if tun::is_gone(&error) {
+        Ended::DeviceGone
+    } else {
+        Ended::Device(Arc::new(error))
+    }
+}

@@ -1,0 +1,91 @@
+//! The verdict on one packet, in each direction.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use super::counters::Reason;
+use super::table::Table;
+use crate::packet::icmp;
+use crate::packet::ipv4::{Ipv4, Malformed};
+
+/// Whose datagrams are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accept {
+    /// Those of a peer's public address whose inner source belongs to that peer.
+    #[default]
+    Peers,
+    /// Anybody's, as flanneld does (W33).
+    Any,
+}
+
+/// What happens to a packet that the host sends into the overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outbound {
+    /// Take one from its TTL and send it to this peer.
+    Send(SocketAddrV4),
+    /// Drop it; tell its sender where there is an error to tell.
+    Drop(Reason, Option<icmp::Error>),
+}
+
+/// What happens to a datagram that came from the underlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inbound {
+    /// Take one from its TTL and hand it to the host.
+    Deliver,
+    /// Drop it; tell the inner sender where there is an error to tell.
+    Drop(Reason, Option<icmp::Error>),
+}
+
+impl From<Malformed> for Reason {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Short => Reason::Short,
+            Malformed::Version => Reason::NotIpv4,
+            Malformed::HeaderLength => Reason::HeaderLength,
+            Malformed::TotalLength => Reason::TotalLength,
+        }
+    }
+}
+
+/// Judges one packet that was read from the TUN device.
+pub fn outbound(packet: &[u8], table: &Table) -> Outbound {
+    let packet = match Ipv4::parse(packet) {
+        Ok(packet) => packet,
+        Err(malformed) => return Outbound::Drop(malformed.into(), None),
+    };
+    let refuse = |reason, error| Outbound::Drop(reason, icmp::may_answer(&packet).then_some(error));
+    let Some(peer) = table.lookup(packet.destination()) else {
+        return refuse(Reason::NoPeer, icmp::Error::NetUnreachable);
+    };
+    if packet.ttl() <= 1 {
+        return refuse(Reason::TtlExceeded, icmp::Error::TimeExceeded);
+    }
+    Outbound::Send(peer)
+}
+
+/// Judges one datagram's payload that came from `sender`.
+pub fn inbound(packet: &[u8], sender: Ipv4Addr, table: &Table, accept: Accept) -> Inbound {
+    if accept == Accept::Peers && !table.knows_sender(sender) {
+        return Inbound::Drop(Reason::UnknownSender, None);
+    }
+    let packet = match Ipv4::parse(packet) {
+        Ok(packet) => packet,
+        Err(malformed) => return Inbound::Drop(malformed.into(), None),
+    };
+    if accept == Accept::Peers && !belongs(packet.source(), sender, table) {
+        return Inbound::Drop(Reason::ForeignSource, None);
+    }
+    if packet.ttl() <= 1 {
+        let error = icmp::may_answer(&packet).then_some(icmp::Error::TimeExceeded);
+        return Inbound::Drop(Reason::TtlExceeded, error);
+    }
+    Inbound::Deliver
+}
+
+/// True when `source` is in a subnet of the peer at `sender` (its tunnel address is the base of that subnet) or is
+/// that peer's own public address.
+fn belongs(source: Ipv4Addr, sender: Ipv4Addr, table: &Table) -> bool {
+    source == sender
+        || table
+            .lookup(source)
+            .is_some_and(|peer| *peer.ip() == sender)
+}
