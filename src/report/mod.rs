@@ -1,1 +1,11 @@
-//! (being written)
+//! Rendering: tables for people, JSON and YAML for programs, messages and progress for the terminal.
+//! Knows the pure types; asks neither etcd nor the kernel, and decides nothing. Every text that comes
+//! from outside passes [`terminal::clean`] (or is escaped) before it is shown.
+
+pub mod diff;
+pub mod json;
+pub mod message;
+pub mod progress;
+pub mod table;
+pub mod terminal;
+pub mod yaml;

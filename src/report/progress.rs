@@ -1,0 +1,24 @@
+//! A spinner on stderr while etcd is asked. Nothing is drawn without a terminal.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+/// Shows that something is going on until it is dropped.
+#[derive(Debug)]
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// Starts; the first drawing comes after a moment, so that a quick answer never flickers.
+    pub fn start(what: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(what);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
