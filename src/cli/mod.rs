@@ -3,9 +3,11 @@
 
 mod agent;
 pub mod argv;
+mod docker_config;
 mod etcd;
 
 pub use agent::AgentArgs;
+pub use docker_config::{DockerConfigArgs, DockerFormat};
 pub use etcd::EtcdArgs;
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -43,6 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the overlay on this host, in the foreground (flannel's agent).
     Agent(Box<AgentArgs>),
+    /// Print or write what Docker needs to live in this node's subnet.
+    DockerConfig(DockerConfigArgs),
 }
 
 const EXAMPLES: &str = "\

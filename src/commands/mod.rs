@@ -2,6 +2,8 @@
 //! decision that the pure modules could make.
 
 pub mod agent;
+pub mod docker_config;
+mod write_file;
 
 use std::io::Write;
 
@@ -41,6 +43,7 @@ pub async fn run(cli: Cli, env: Environment, out: &mut dyn Write) -> Result<Code
     };
     match cli.command {
         Command::Agent(args) => agent::run(&args, &context, out).await,
+        Command::DockerConfig(args) => docker_config::run(&args, &context, out).await,
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod firewall;
+pub mod local;
 pub mod mmsg;
 pub mod process;
 pub mod tun;
