@@ -122,7 +122,7 @@ impl Dockerd {
         args.extend(options);
         args.extend([IMAGE, "/bin/sleep", "100000"]);
         self.docker(&args);
-        let format = "{{.State.Pid}} {{.NetworkSettings.IPAddress}}";
+        let format = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
         let text = self.docker(&["inspect", "--format", format, name]);
         let (pid, address) = text.trim().split_once(' ').unwrap();
         let path = PathBuf::from(format!("/proc/{pid}/ns/net"));

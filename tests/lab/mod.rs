@@ -16,6 +16,7 @@ mod docker;
 mod dump;
 mod etcd;
 mod host;
+mod overlay;
 mod probe;
 mod record;
 
@@ -30,6 +31,7 @@ pub use child::Proc;
 pub use docker::{Container, Dockerd};
 pub use etcd::{Etcd, PREFIX};
 pub use host::{Host, Net};
+pub use overlay::{HEAL, NETWORK, Overlay, init_network};
 pub use probe::{Capture, Ping, PingReport, http_get, until, within_time};
 
 /// Hosts on one switch. The switch (192.0.2.1) is where etcd runs and is everybody's default gateway.
