@@ -100,7 +100,6 @@ impl Host {
         let notify = UnixDatagram::bind(&socket).unwrap();
         command.env_clear().env("PATH", PATH);
         command.env("NOTIFY_SOCKET", &socket);
-        command.env("RUST_BACKTRACE", "1");
         command
             .args(args)
             .arg("--subnet-file")

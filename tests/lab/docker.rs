@@ -13,7 +13,7 @@ const IMAGE: &str = "fct-busybox";
 /// Docker's own containerd is below its exec-root; only the shims' sockets have a fixed place, hidden in
 /// a mount namespace of its own, in which also no mount outlives the daemon.
 const START: &str = "mount -t tmpfs none /run/containerd && cd / && \
-    if [ -n \"$OPTS_FILE\" ]; then . \"$OPTS_FILE\"; fi && exec dockerd \"$@\" $DOCKER_OPTS";
+    if [ -n \"$OPTS_FILE\" ]; then . \"$OPTS_FILE\"; fi && exec dockerd \"$@\" $DOCKER_OPTS $DOCKER_NETWORK_OPTIONS";
 
 /// A Docker daemon.
 pub struct Dockerd {
@@ -34,7 +34,7 @@ pub struct Container {
 }
 
 impl Host {
-    /// Starts dockerd with the `DOCKER_OPTS` of a file, as a unit with `EnvironmentFile=` does.
+    /// Starts dockerd with the `DOCKER_OPTS` or `DOCKER_NETWORK_OPTIONS` of a file, as units do.
     pub fn dockerd(&self, opts_file: &Path) -> Dockerd {
         self.start_dockerd(Some(opts_file), &[])
     }
