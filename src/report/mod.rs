@@ -4,6 +4,7 @@
 
 pub mod diff;
 pub mod json;
+pub mod lease_list;
 pub mod message;
 pub mod progress;
 pub mod table;
