@@ -2,8 +2,12 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use ipnet::Ipv4Net;
+
+use super::row::duration;
 use super::*;
-use crate::subnet::{LeaseAttrs, Origin, RecordError, SubnetKey, Unreadable};
+use crate::subnet::standing::Standing;
+use crate::subnet::{Lease, LeaseAttrs, Origin, Record, RecordError, SubnetKey, Unreadable};
 use serde_json::{Value, json};
 
 fn record(subnet: &str, ip: &str, backend: &str, lease_id: i64) -> Record {
