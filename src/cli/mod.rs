@@ -5,10 +5,14 @@ mod agent;
 pub mod argv;
 mod docker_config;
 mod etcd;
+mod init;
+mod leases;
 
 pub use agent::AgentArgs;
 pub use docker_config::{DockerConfigArgs, DockerFormat};
 pub use etcd::EtcdArgs;
+pub use init::{BackendName, InitArgs};
+pub use leases::{LeasesArgs, LeasesOutput};
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -47,6 +51,10 @@ pub enum Command {
     Agent(Box<AgentArgs>),
     /// Print or write what Docker needs to live in this node's subnet.
     DockerConfig(DockerConfigArgs),
+    /// Write the network config that all agents read.
+    Init(Box<InitArgs>),
+    /// Show who owns which subnet.
+    Leases(LeasesArgs),
 }
 
 const EXAMPLES: &str = "\

@@ -3,6 +3,8 @@
 
 pub mod agent;
 pub mod docker_config;
+pub mod init;
+pub mod leases;
 mod write_file;
 
 use std::io::Write;
@@ -44,6 +46,18 @@ pub async fn run(cli: Cli, env: Environment, out: &mut dyn Write) -> Result<Code
     match cli.command {
         Command::Agent(args) => agent::run(&args, &context, out).await,
         Command::DockerConfig(args) => docker_config::run(&args, &context, out).await,
+        Command::Init(args) => init::run(&args, &context, out).await,
+        Command::Leases(args) => leases::run(&args, &context, out).await,
+    }
+}
+
+/// Turns a failure of etcd into what the user reads.
+pub fn etcd_failure(error: crate::registry::Error) -> Failure {
+    let unreachable = matches!(error, crate::registry::Error::Unreachable { .. });
+    let failure = Failure::could_not_run(error);
+    match unreachable {
+        true => failure.with_remedy("is etcd running there, and does --etcd-endpoints name it?"),
+        false => failure,
     }
 }
 
