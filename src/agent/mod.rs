@@ -2,6 +2,7 @@
 pub mod guard;
 pub mod pump;
 pub mod reconcile;
+mod voice;
 
 use crate::exit::{Code, Failure};
 use crate::registry::Registry;

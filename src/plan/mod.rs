@@ -5,19 +5,25 @@
 
 pub mod change;
 pub mod diff;
+mod diff_routes;
 pub mod firewall;
 pub mod goal;
 pub mod host_gw;
+pub mod problem;
 pub mod state;
 pub mod udp;
+pub mod underlay;
 pub mod vxlan;
 
 use crate::subnet::network::Backend;
 
 pub use change::Change;
-pub use diff::diff;
+pub use diff::{cleanup, diff};
+pub use diff_routes::BLACKHOLE_METRIC;
 pub use goal::{External, Goal, Host, Peer, mtu};
-pub use state::{Desired, Mac, Observed, Problem};
+pub use problem::Problem;
+pub use state::{Desired, Mac, Observed};
+pub use underlay::host_nets;
 
 /// The state that `goal` asks for on a kernel that holds `observed` (which decides what is on-link,
 /// and under which index the interfaces are found).

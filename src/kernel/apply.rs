@@ -1,0 +1,84 @@
+//! Carries out the steps of a plan: one batch of netlink messages, one outcome a step. A step that fails
+//! holds up no other.
+
+use nix::errno::Errno;
+
+use super::error::{Cause, Error, Op};
+use super::message;
+use super::netlink::{Netlink, Request};
+use crate::plan::Change;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// The kernel has changed since it was looked at, or the answer was lost: look again.
+    Moved(Error),
+    /// Refused.
+    Refused(Error),
+}
+
+/// Carries out `changes` in their order; returns one outcome a change.
+pub fn apply(netlink: &mut Netlink, changes: &[Change]) -> Vec<Outcome> {
+    let requests: Vec<Request> = changes.iter().map(message::request).collect();
+    let results = netlink.batch(&requests);
+    let outcomes = changes
+        .iter()
+        .zip(results)
+        .map(|(change, result)| outcome(change, result));
+    let outcomes: Vec<Outcome> = outcomes.collect();
+    for (change, outcome) in changes.iter().zip(&outcomes) {
+        if let (Change::CreateVxlan(device), Outcome::Done) = (change, outcome) {
+            refuse_router_advertisements(&device.name);
+        }
+    }
+    outcomes
+}
+
+fn outcome(change: &Change, result: Result<(), Cause>) -> Outcome {
+    let Err(cause) = result else {
+        return Outcome::Done;
+    };
+    let creating = matches!(change, Change::CreateVxlan(_));
+    let removing = matches!(
+        change,
+        Change::DeleteLink { .. }
+            | Change::DeleteRoute(_)
+            | Change::DeleteNeighbour { .. }
+            | Change::DeleteFdb { .. }
+            | Change::DeleteAddress(_)
+    );
+    let cause = match cause {
+        Cause::Errno(Errno::EOPNOTSUPP, _) if creating => Cause::NoVxlan,
+        cause => cause,
+    };
+    let moved = match &cause {
+        Cause::NoAnswer => true,
+        Cause::Errno(Errno::ENODEV, _) => !creating,
+        Cause::Errno(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL, _) => removing,
+        Cause::Errno(Errno::EEXIST, _) => {
+            matches!(change, Change::AddAddress { .. } | Change::AddRoute(_))
+        }
+        _ => false,
+    };
+    let error = Error {
+        op: Op::Apply,
+        object: change.to_string(),
+        cause,
+    };
+    if moved {
+        Outcome::Moved(error)
+    } else {
+        Outcome::Refused(error)
+    }
+}
+
+/// As flannel does: no IPv6 route is learned from inside the overlay. A kernel without IPv6 has no
+/// such file.
+fn refuse_router_advertisements(device: &str) {
+    let path = format!("/proc/sys/net/ipv6/conf/{device}/accept_ra");
+    if let Err(error) = std::fs::write(&path, "0") {
+        tracing::debug!(%error, path, "cannot switch off IPv6 router advertisements");
+    }
+}
