@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cli::{AgentArgs, EtcdArgs};
 use crate::exit::Failure;
+use crate::plan::interface::InterfaceWish;
 use crate::registry::{EtcdOptions, Secret};
 
 /// flanneld's default endpoints.
@@ -44,19 +45,6 @@ pub struct AgentSettings {
     pub blackhole: bool,
     /// Where to serve /healthz.
     pub healthz: Option<(IpAddr, u16)>,
-}
-
-/// What the user said about the underlay interface (flannel-compat 7.2).
-#[derive(Debug, Clone, Default)]
-pub struct InterfaceWish {
-    /// Names or addresses, tried in order.
-    pub names: Vec<String>,
-    /// Regular expressions, tried in order.
-    pub patterns: Vec<regex::Regex>,
-    /// Use the interface that reaches this address.
-    pub can_reach: Option<Ipv4Addr>,
-    /// Address that peers use; may be one that this host does not have (NAT).
-    pub public_ip: Option<Ipv4Addr>,
 }
 
 impl Environment {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::cli::AgentArgs;
 use crate::exit::{Code, Failure};
-use crate::settings;
+use crate::{agent, settings};
 
 use super::{Context, output};
 
@@ -23,5 +23,8 @@ pub async fn run(
     }
     let settings = settings::agent(args, &context.env)?;
     let registry = context.registry()?;
-    crate::agent::run(settings, registry).await
+    if args.cleanup {
+        return agent::cleanup(settings, registry).await;
+    }
+    agent::run(settings, registry).await
 }

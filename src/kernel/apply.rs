@@ -63,7 +63,11 @@ fn outcome(change: &Change, result: Result<(), Cause>) -> Outcome {
         _ => false,
     };
     let error = Error {
-        op: Op::Apply,
+        op: if change.concerns_peer() {
+            Op::ApplyPeer
+        } else {
+            Op::Apply
+        },
         object: change.to_string(),
         cause,
     };

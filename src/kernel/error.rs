@@ -16,6 +16,8 @@ pub enum Op {
     Watch,
     /// Carry out a step of a plan; the object tells which.
     Apply,
+    /// Carry out a step that only one peer depends on.
+    ApplyPeer,
 }
 
 /// The kernel refused.
@@ -51,7 +53,7 @@ impl Op {
             Op::Open => "open ",
             Op::Read => "read ",
             Op::Watch => "watch ",
-            Op::Apply => "",
+            Op::Apply | Op::ApplyPeer => "",
         }
     }
 }

@@ -4,7 +4,9 @@
 
 pub mod apply;
 pub mod error;
+pub mod file;
 pub mod firewall;
+pub mod interfaces;
 pub mod local;
 mod message;
 pub mod mmsg;

@@ -4,6 +4,53 @@
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+/// A capability that the agent needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// Links, addresses, routes, TUN devices, firewall.
+    NetAdmin,
+    /// Raw sockets, which iptables opens.
+    NetRaw,
+}
+
+impl Capability {
+    /// Its name as in capabilities(7).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::NetRaw => "CAP_NET_RAW",
+        }
+    }
+
+    /// Bit number in linux/capability.h.
+    fn bit(self) -> u32 {
+        match self {
+            Self::NetAdmin => 12,
+            Self::NetRaw => 13,
+        }
+    }
+}
+
+/// Which of `wanted` this process lacks; none when /proc cannot tell.
+pub fn missing_capabilities(wanted: &[Capability]) -> Vec<Capability> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let Some(effective) = effective_set(&status) else {
+        return Vec::new();
+    };
+    wanted
+        .iter()
+        .copied()
+        .filter(|c| effective & (1 << c.bit()) == 0)
+        .collect()
+}
+
+fn effective_set(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
 /// Lets the process die of SIGPIPE like every Unix tool, so that `flannelctl leases | head` is no error.
 /// For commands; the agent must survive a closed log pipe.
 pub fn die_of_broken_pipe() {
@@ -11,5 +58,19 @@ pub fn die_of_broken_pipe() {
     let result = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     if let Err(error) = result {
         tracing::debug!("SIGPIPE stays ignored: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_effective_set() {
+        assert_eq!(
+            effective_set("Name:\tx\nCapEff:\t0000000000003000\n"),
+            Some(0x3000)
+        );
+        assert_eq!(effective_set("Name:\tx\n"), None);
     }
 }

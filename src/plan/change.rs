@@ -189,6 +189,20 @@ impl fmt::Display for Change {
 }
 
 impl Change {
+    /// True when only one peer's traffic depends on the step.
+    pub fn concerns_peer(&self) -> bool {
+        match self {
+            Change::SetNeighbour { .. }
+            | Change::SetFdb { .. }
+            | Change::DeleteRoute(_)
+            | Change::DeleteNeighbour { .. }
+            | Change::DeleteFdb { .. } => true,
+            // The udp backend's route of the whole network has no gateway.
+            Change::SetRoute { route, .. } => route.gateway.is_some(),
+            _ => false,
+        }
+    }
+
     /// The subnet that a route change is about.
     pub fn destination(&self) -> Option<Ipv4Net> {
         match self {

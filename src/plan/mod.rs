@@ -9,6 +9,7 @@ mod diff_routes;
 pub mod firewall;
 pub mod goal;
 pub mod host_gw;
+pub mod interface;
 pub mod problem;
 pub mod state;
 pub mod udp;

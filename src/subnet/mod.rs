@@ -8,6 +8,7 @@ pub mod gojson;
 pub mod key;
 pub mod lease;
 pub mod network;
+pub mod own;
 pub mod pool;
 pub mod renew;
 pub mod standing;

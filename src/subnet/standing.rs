@@ -77,3 +77,28 @@ pub fn peers<'a>(
 ) -> Vec<&'a Lease> {
     todo!()
 }
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ok => f.write_str("ok"),
+            Self::Unreadable(reason) => reason.fmt(f),
+            Self::OutsideNetwork => f.write_str("the subnet lies outside the network"),
+            Self::NotAllocatable => {
+                f.write_str("the subnet is not one that the config allows to allocate")
+            }
+            Self::DuplicatePublicIp(other) => write!(f, "it has the same public IP as {other:?}"),
+            Self::Overlap(other) => write!(f, "its subnet overlaps that of {other:?}"),
+            Self::BackendMismatch(backend) if backend.is_empty() => {
+                f.write_str("its backend is udp")
+            }
+            Self::BackendMismatch(backend) => write!(f, "its backend is {backend:?}"),
+            Self::OverlapsHost(net) => write!(
+                f,
+                "its subnet overlaps {net}, which this host is connected to"
+            ),
+            Self::NoPublicIp => f.write_str("it has no usable public IP"),
+            Self::NoVtep => f.write_str("it has no readable VtepMAC"),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `/healthz` and `/readyz`, which tell the truth: alive while every part of the agent moves and the lease
+//! runs, ready while the own side of the network stands. Peers that cannot be programmed are reported in the
+//! body and change neither.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::any;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::keep::{LeaseStatus, Trouble};
+use super::reconcile::ReconcileStatus;
+
+/// The reconciler looks at the kernel at least every 10 s; after this long without a round it hangs.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// What health is judged by; filled once the agent has started.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    parts: OnceLock<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    reconcile: watch::Receiver<ReconcileStatus>,
+    lease: watch::Receiver<LeaseStatus>,
+}
+
+/// Why the agent is not healthy or not ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ill {
+    /// Config or lease are still waited for.
+    #[error("flanneld is not ready yet")]
+    Starting,
+    /// No round for a minute.
+    #[error("the reconciler stands still")]
+    Stalled,
+    /// The lease's time is over.
+    #[error("the lease of {0} has run out")]
+    LeaseExpired(String),
+    /// The lease is ours, but something is wrong with it.
+    #[error("{0}")]
+    Lease(Trouble),
+    /// The own side of the network is not as it should be.
+    #[error("{0}")]
+    Kernel(String),
+}
+
+impl Vitals {
+    /// Called once, when the network stands for the first time and `subnet.env` is written.
+    pub fn started(
+        &self,
+        reconcile: watch::Receiver<ReconcileStatus>,
+        lease: watch::Receiver<LeaseStatus>,
+    ) {
+        // A second call would be a second start of one agent, which does not happen.
+        self.parts.get_or_init(|| Parts { reconcile, lease });
+    }
+
+    /// Alive: nothing hangs, the lease runs. Waiting for etcd or a config is being alive.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn alive(&self, now: Instant) -> Result<(), Ill> {
+        let Some(parts) = self.parts.get() else {
+            return Ok(());
+        };
+        let last_round = parts.reconcile.borrow().last_round;
+        if last_round.is_some_and(|at| now.duration_since(at) > STALLED) {
+            return Err(Ill::Stalled);
+        }
+        let lease = parts.lease.borrow();
+        match lease.expires {
+            Some(expires) if now >= expires => Err(Ill::LeaseExpired(lease.key.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ready: alive, the lease is ours, and device, address and own routes are in place.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn ready(&self, now: Instant) -> Result<(), Ill> {
+        let parts = self.parts.get().ok_or(Ill::Starting)?;
+        self.alive(now)?;
+        if let Some(trouble) = parts.lease.borrow().trouble
+            && trouble != Trouble::NotRefreshed
+        {
+            return Err(Ill::Lease(trouble));
+        }
+        let own = parts
+            .reconcile
+            .borrow()
+            .failures
+            .iter()
+            .find(|f| !f.concerns_peer())
+            .map(ToString::to_string);
+        own.map_or(Ok(()), |failure| Err(Ill::Kernel(failure)))
+    }
+}
+
+/// Opens the port. A port in use is known before anything is changed.
+///
+/// # Errors
+/// The system's reason.
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves until cancelled. Any method is answered, as by flanneld.
+pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>, cancel: CancellationToken) {
+    let app = Router::new()
+        .route("/healthz", any(healthz))
+        .route("/readyz", any(readyz))
+        .with_state(vitals);
+    let stopped = cancel.clone();
+    let server =
+        axum::serve(listener, app).with_graceful_shutdown(async move { stopped.cancelled().await });
+    if let Err(error) = server.await {
+        tracing::error!("the health server ended: {error}");
+    }
+}
+
+async fn healthz(State(vitals): State<Arc<Vitals>>) -> (StatusCode, String) {
+    answer(vitals.alive(Instant::now()), "flanneld is running")
+}
+
+async fn readyz(State(vitals): State<Arc<Vitals>>) -> (StatusCode, String) {
+    answer(vitals.ready(Instant::now()), "flanneld is ready")
+}
+
+fn answer(state: Result<(), Ill>, well: &str) -> (StatusCode, String) {
+    match state {
+        Ok(()) => (StatusCode::OK, well.to_owned()),
+        Err(ill) => (StatusCode::SERVICE_UNAVAILABLE, ill.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::subnet::SubnetKey;
+
+    fn lease(expires: Option<Instant>, trouble: Option<Trouble>) -> LeaseStatus {
+        LeaseStatus {
+            key: SubnetKey::v4("10.5.7.0/24".parse().unwrap()),
+            expires,
+            trouble,
+        }
+    }
+
+    #[test]
+    fn readiness_reverts_and_health_notices_what_hangs() {
+        let vitals = Vitals::default();
+        let now = Instant::now();
+        assert_eq!(vitals.alive(now), Ok(()), "waiting is being alive");
+        assert_eq!(vitals.ready(now), Err(Ill::Starting));
+
+        let (lease_in, lease_out) = watch::channel(lease(Some(now + STALLED * 9), None));
+        let status = ReconcileStatus {
+            last_round: Some(now),
+            ..ReconcileStatus::default()
+        };
+        let (_reconcile_in, reconcile_out) = watch::channel(status);
+        vitals.started(reconcile_out, lease_out);
+        assert_eq!(vitals.ready(now), Ok(()));
+        assert_eq!(vitals.alive(now + STALLED * 2), Err(Ill::Stalled));
+        lease_in.send_replace(lease(None, Some(Trouble::Deleted)));
+        assert_eq!(vitals.ready(now), Err(Ill::Lease(Trouble::Deleted)));
+        assert_eq!(vitals.alive(now), Ok(()));
+        lease_in.send_replace(lease(Some(now), None));
+        assert!(matches!(vitals.ready(now), Err(Ill::LeaseExpired(_))));
+    }
+}

@@ -1,0 +1,268 @@
+//! One life of the agent: a start, then its tasks until the first of them ends. All of them are joined before
+//! it returns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::guard::{GuardOptions, guard};
+use super::keep::Keeper;
+use super::peers::Peering;
+use super::reconcile::{ReconcileStatus, Reconciler};
+use super::{Agent, health::Vitals, notify, start};
+use crate::exit::Failure;
+use crate::kernel::interfaces;
+use crate::plan::interface::{InterfaceWish, Underlay};
+use crate::registry::{Followed, follow};
+
+/// A task that does not end within this time after the cancel is left behind.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// The underlay must look different for this long before the agent starts over.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How a life ends without a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Asked,
+    /// Another interface, index, address or MTU is to be used.
+    OtherUnderlay,
+}
+
+type Tasks = JoinSet<Result<End, Failure>>;
+
+/// Starts, runs, and returns when the first task ends.
+///
+/// # Errors
+/// What kept it from starting, or what ended it.
+pub async fn live(agent: &Agent, cancel: &CancellationToken) -> Result<End, Failure> {
+    // Its own token: the next life must be able to start after this one's tasks were told to end.
+    let token = cancel.child_token();
+    let mut tasks = Tasks::new();
+    let result = match begin(agent, &token, &mut tasks).await {
+        Ok(()) => first_end(&mut tasks).await,
+        Err(failure) => Err(failure),
+    };
+    token.cancel();
+    let rest = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, rest).await.is_err() {
+        tracing::warn!("some tasks did not end within {} s", FAREWELL.as_secs());
+        tasks.abort_all();
+    }
+    result
+}
+
+async fn first_end(tasks: &mut Tasks) -> Result<End, Failure> {
+    match tasks.join_next().await {
+        Some(Ok(end)) => end,
+        Some(Err(error)) => Err(Failure::could_not_run(format!(
+            "a part of the agent failed: {error}"
+        ))),
+        None => Ok(End::Asked),
+    }
+}
+
+async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> Result<(), Failure> {
+    let Agent {
+        settings,
+        registry,
+        folder,
+        vitals,
+    } = agent;
+    let chosen = start::config(registry).await?;
+    let underlay = start::underlay(settings)?;
+    let external = &underlay.external;
+    tracing::info!(
+        backend = chosen.backend.name(),
+        interface = external.name,
+        address = %external.address,
+        public_ip = %underlay.public_ip,
+        "network {}",
+        chosen.pool.network
+    );
+    let mut reconciler = Reconciler::open().map_err(Failure::could_not_run)?;
+    let prepared = start::prepare(
+        registry,
+        &chosen,
+        &underlay,
+        settings.blackhole,
+        &mut reconciler,
+    )
+    .await?;
+    let held = start::lease(registry, &chosen, &prepared.attrs, folder).await?;
+    let mut base = prepared.goal;
+    base.own = held.key.subnet4();
+
+    let (followed_in, mut followed) = watch::channel(Followed::default());
+    let follower = follow(registry.clone(), followed_in, token.clone());
+    tasks.spawn(async move {
+        follower.await;
+        Ok(End::Asked)
+    });
+
+    let table = prepared.udp.as_ref().map(|udp| udp.table());
+    let device = prepared.udp.as_ref().map(|udp| udp.device());
+    if let (Some(udp), Some(udp_settings)) = (prepared.udp, start::udp_settings(&base)) {
+        let token = token.clone();
+        tasks.spawn(async move {
+            udp.run(udp_settings, token)
+                .await
+                .map_err(Failure::could_not_run)?;
+            Ok(End::Asked)
+        });
+    }
+
+    let mut peering = Peering::new(
+        chosen.config.clone(),
+        chosen.bytes.clone(),
+        held.name.clone(),
+        base.clone(),
+        table,
+    );
+    // A task that fails at once (the udp port in use) must not wait for etcd.
+    let standing = start::stand_up(
+        settings,
+        &chosen,
+        &base,
+        &mut peering,
+        &mut followed,
+        &mut reconciler,
+        folder,
+    );
+    let (goal, status, firewall) = tokio::select! {
+        stood = standing => stood?,
+        end = first_end(tasks) => return end.map(|_| ()),
+    };
+
+    let (status_in, status) = watch::channel(status);
+    let keeper = Keeper {
+        registry: registry.clone(),
+        config: chosen.config.clone(),
+        attrs: prepared.attrs,
+        held,
+        margin: settings.renew_margin,
+    };
+    let (lease_in, lease) = watch::channel(keeper.status(Instant::now()));
+    vitals.started(status.clone(), lease);
+    notify::ready(&format!(
+        "{} with {} peers",
+        keeper.held.key,
+        goal.peers.len()
+    ));
+    tracing::info!("ready: {}", settings.subnet_file.display());
+
+    let (goals_in, goals) = watch::channel(goal);
+    spawn_asked(
+        tasks,
+        token,
+        peering.run(followed.clone(), status.clone(), device, goals_in),
+    );
+    spawn_asked(
+        tasks,
+        token,
+        reconciler.run(goals, status_in, token.clone()),
+    );
+    let rules = start::firewall_goal(settings, &chosen, &base);
+    let (_, rules) = watch::channel(rules);
+    let (firewall_in, _) = watch::channel(firewall);
+    let options = GuardOptions {
+        resync: settings.firewall_resync.unwrap_or_default(),
+        prefer_nft: chosen.config.nftables,
+    };
+    spawn_asked(
+        tasks,
+        token,
+        guard(rules, options, token.clone(), firewall_in),
+    );
+    let kept = token.clone();
+    tasks.spawn(async move {
+        match kept
+            .run_until_cancelled(keeper.run(followed, lease_in))
+            .await
+        {
+            Some(Err(lost)) => Err(Failure::could_not_run(lost).with_remedy(
+                "restart the agent, and Docker after it: subnet.env will name the new subnet",
+            )),
+            Some(Ok(())) | None => Ok(End::Asked),
+        }
+    });
+    spawn_asked(tasks, token, watchdog(Arc::clone(vitals), token.clone()));
+    tasks.spawn(other_underlay(
+        settings.interface.clone(),
+        underlay,
+        status,
+        token.clone(),
+    ));
+    Ok(())
+}
+
+/// A task whose end means nothing but that it was asked to end.
+fn spawn_asked(
+    tasks: &mut Tasks,
+    token: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let token = token.clone();
+    tasks.spawn(async move {
+        // Tasks with a token of their own end by it in order; this bounds the others.
+        tokio::select! {
+            () = task => {}
+            () = async { token.cancelled().await; tokio::time::sleep(FAREWELL).await } => {}
+        }
+        Ok(End::Asked)
+    });
+}
+
+/// Ends when another interface, index, address or MTU is to be used than the chosen one.
+async fn other_underlay(
+    wish: InterfaceWish,
+    chosen: Underlay,
+    mut status: watch::Receiver<ReconcileStatus>,
+    token: CancellationToken,
+) -> Result<End, Failure> {
+    let differs = |status: &ReconcileStatus| {
+        !status
+            .external
+            .as_ref()
+            .is_some_and(|seen| seen.is(&chosen.external))
+    };
+    loop {
+        let changed = tokio::select! {
+            () = token.cancelled() => return Ok(End::Asked),
+            changed = status.wait_for(|status| status.rounds > 1 && differs(status)) => changed.is_ok(),
+        };
+        if !changed {
+            return Ok(End::Asked);
+        }
+        tokio::select! {
+            () = token.cancelled() => return Ok(End::Asked),
+            () = tokio::time::sleep(SETTLE) => {}
+        }
+        let host = tokio::task::block_in_place(|| interfaces::read(wish.can_reach));
+        match host.map(|host| wish.choose(&host)) {
+            Ok(Ok(now)) if now != chosen => return Ok(End::OtherUnderlay),
+            // Back, gone for now, or not to be read: look again at the next round.
+            _ => {}
+        }
+    }
+}
+
+/// Tells systemd's watchdog that the agent is alive, while it is.
+async fn watchdog(vitals: Arc<Vitals>, token: CancellationToken) {
+    let Some(interval) = notify::watchdog_interval() else {
+        return token.cancelled().await;
+    };
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            _ = ticks.tick() => match vitals.alive(Instant::now()) {
+                Ok(()) => notify::watchdog(),
+                Err(ill) => tracing::error!("not healthy, the watchdog is not told: {ill}"),
+            },
+        }
+    }
+}
