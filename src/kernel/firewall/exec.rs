@@ -1,7 +1,19 @@
 //! One program run: absolute path, deadline, bounded output, errors that say what was run.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+/// The longest that any firewall program may take. They wait up to 5 s for the xtables lock.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// The largest listing read, bytes: some 500 000 rules.
+const MOST_OUTPUT: u64 = 64 << 20;
+/// What is kept of an error message, bytes.
+const MOST_STDERR: u64 = 4 << 10;
 
 /// A program that did not do what it was started for. Text of the program is escaped: it holds no
 /// control character.
@@ -15,7 +27,7 @@ pub enum ExecError {
         /// Its arguments, separated by spaces.
         args: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It ran longer than it may and was killed.
     #[error("{} {args}: killed after {} s without an answer", program.display(), after.as_secs())]
@@ -49,4 +61,109 @@ pub enum ExecError {
         /// The limit, bytes.
         limit: u64,
     },
+}
+
+/// Runs a program to its end and returns what it printed.
+pub(super) async fn run(program: &Path, args: &[&str], input: &str) -> Result<String, ExecError> {
+    let joined = || args.join(" ");
+    let start = |source| ExecError::Start {
+        program: program.to_owned(),
+        args: joined(),
+        source,
+    };
+    let mut child = Command::new(program)
+        .args(args)
+        // Messages are read by us, too.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(start)?;
+    let stdin = child.stdin.take();
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+
+    let talk = async {
+        let feed = async move {
+            if let Some(mut stdin) = stdin {
+                // A program that has seen enough closes its end; its status tells whether that is an error.
+                match stdin.write_all(input.as_bytes()).await {
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let (fed, out, err) = tokio::join!(
+            feed,
+            read_all(stdout, MOST_OUTPUT),
+            read_all(stderr, MOST_STDERR)
+        );
+        fed?;
+        let (out, err) = (out?, err?);
+        if out.len() as u64 > MOST_OUTPUT {
+            return Ok((out, err, None));
+        }
+        let status = child.wait().await?;
+        Ok((out, err, Some(status)))
+    };
+    let (out, err, status) = match tokio::time::timeout(DEADLINE, talk).await {
+        // Dropping the child kills it.
+        Err(_) => {
+            return Err(ExecError::Deadline {
+                program: program.to_owned(),
+                args: joined(),
+                after: DEADLINE,
+            });
+        }
+        Ok(talked) => talked.map_err(start)?,
+    };
+    match status {
+        Some(status) if status.success() => Ok(String::from_utf8_lossy(&out).into_owned()),
+        Some(status) => Err(ExecError::Failed {
+            program: program.to_owned(),
+            args: joined(),
+            status,
+            stderr: escape(&err),
+        }),
+        None => Err(ExecError::TooMuch {
+            program: program.to_owned(),
+            args: joined(),
+            limit: MOST_OUTPUT,
+        }),
+    }
+}
+
+/// Reads to the end, and keeps one byte more than `limit` of it. The rest of an error message is read
+/// and dropped, so that its writer does not wait; a listing that is too long is left.
+async fn read_all(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(limit + 1).read_to_end(&mut kept).await?;
+        if limit < MOST_OUTPUT {
+            tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+        }
+    }
+    Ok(kept)
+}
+
+/// Lines joined by `; `, control characters escaped.
+fn escape(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let mut out = String::new();
+    for c in lines.join("; ").chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
