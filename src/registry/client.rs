@@ -26,6 +26,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this silence another endpoint is asked as well.
 const STAGGER: Duration = Duration::from_secs(1);
+/// After this silence the same endpoint is asked again: a member forgets what it had sent to a leader
+/// that died, and says so only after 7 s.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// So many failed connections in a row to every endpoint end an operation before its time.
 const REFUSALS: u32 = 3;
 
@@ -46,7 +49,8 @@ struct Member {
 
 /// What one operation knows of one endpoint.
 struct Standing {
-    running: bool,
+    /// Attempts on their way.
+    running: u32,
     /// Not before.
     next: Instant,
     /// Among those of the same time, the lowest goes first.
@@ -291,7 +295,7 @@ impl Attempts {
         let mut rng = rand::rng();
         let standings = (0..count)
             .map(|index| Standing {
-                running: false,
+                running: 0,
                 next: begin,
                 rank: if index == preferred {
                     0
@@ -314,10 +318,8 @@ impl Attempts {
 
     /// Which endpoint to ask next, and when.
     fn next(&self) -> Option<(usize, Instant)> {
-        let idle = self.standings.iter().enumerate();
-        let (index, standing) = idle
-            .filter(|(_, standing)| !standing.running)
-            .min_by_key(|(_, standing)| (standing.next, standing.rank))?;
+        let each = self.standings.iter().enumerate();
+        let (index, standing) = each.min_by_key(|(_, standing)| (standing.next, standing.rank))?;
         let turn = self.last_start.map(|start| start + self.stagger);
         Some((
             index,
@@ -328,10 +330,10 @@ impl Attempts {
     fn started(&mut self, index: usize, now: Instant) {
         self.last_start = Some(now);
         if let Some(standing) = self.standings.get_mut(index) {
-            standing.running = true;
+            standing.running += 1;
+            standing.next = now + ASK_AGAIN;
             standing.tries += 1;
-            standing.started = Some(now);
-            standing.failure = None;
+            standing.started.get_or_insert(now);
         }
     }
 
@@ -339,7 +341,7 @@ impl Attempts {
         // The next one need not wait for a silence.
         self.last_start = None;
         if let Some(standing) = self.standings.get_mut(index) {
-            standing.running = false;
+            standing.running = standing.running.saturating_sub(1);
             standing.failure = Some(answer);
             standing.refusals = match verdict {
                 Verdict::Rotate { answered: true } => 0,
@@ -353,7 +355,7 @@ impl Attempts {
     fn hopeless(&self) -> bool {
         self.standings
             .iter()
-            .all(|standing| !standing.running && standing.refusals >= REFUSALS)
+            .all(|standing| standing.running == 0 && standing.refusals >= REFUSALS)
     }
 }
 
