@@ -45,10 +45,9 @@ impl Follower {
     async fn until(&mut self, what: &str, holds: impl Fn(&Followed) -> bool) -> Duration {
         let begin = Instant::now();
         let wait = self.rx.wait_for(|followed| holds(followed));
-        match tokio::time::timeout(Duration::from_secs(30), wait).await {
-            Ok(outcome) => drop(outcome.unwrap()),
-            Err(_) => panic!("{what}: still {:?}", *self.rx.borrow()),
-        }
+        let in_time = tokio::time::timeout(Duration::from_secs(30), wait).await;
+        let in_time = in_time.map(|outcome| drop(outcome.unwrap())).is_ok();
+        assert!(in_time, "{what}: still {:?}", self.now());
         eprintln!("{what}: {:?}", begin.elapsed());
         begin.elapsed()
     }
@@ -78,7 +77,7 @@ fn del(etcd: &Etcd, name: &str) {
     etcd.ctl(&["del", &format!("{FOLDER}/{name}")]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_list_is_tried_until_it_works() {
     let mut etcd = Etcd::start();
     put(&etcd, "10.5.1.0-24", "192.0.2.1");
@@ -95,7 +94,7 @@ async fn the_first_list_is_tried_until_it_works() {
     assert!(now.contact.last_error.is_none() && now.contact.last_ok.is_some());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_followed_and_junk_harms_nothing() {
     let etcd = Etcd::start();
     put(&etcd, "10.5.1.0-24", "192.0.2.1");
@@ -162,7 +161,7 @@ async fn changes_are_followed_and_junk_harms_nothing() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_etcd_lease_that_expires_takes_its_record_away() {
     let etcd = Etcd::start();
     let mut client = etcd_client::Client::connect([etcd.url.as_str()], None)
@@ -190,7 +189,7 @@ async fn an_etcd_lease_that_expires_takes_its_record_away() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_etcd_changes_nothing_and_is_followed_on() {
     let mut etcd = Etcd::start();
     put(&etcd, "10.5.1.0-24", "192.0.2.1");
@@ -215,7 +214,7 @@ async fn a_killed_etcd_changes_nothing_and_is_followed_on() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_missed_are_made_good_even_when_compacted() {
     let etcd = Etcd::start();
     let proxy = Proxy::start(&etcd.url).await;
@@ -255,7 +254,7 @@ async fn changes_missed_are_made_good_even_when_compacted() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_etcd_is_noticed_and_read_anew() {
     let mut etcd = Etcd::start();
     put(&etcd, "10.5.1.0-24", "192.0.2.1");
@@ -293,7 +292,7 @@ fn used(follower: &Follower, members: &[Etcd]) -> usize {
     members.iter().position(|m| *m.url == *endpoint).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_or_frozen_member_is_left_for_another() {
     let mut members = cluster(3, &Config::default());
     let urls: Vec<String> = members.iter().map(|m| m.url.clone()).collect();
@@ -346,7 +345,7 @@ async fn a_dead_or_frozen_member_is_left_for_another() {
     members[frozen].thaw();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contact_stays_fresh_without_waking_anybody() {
     let etcd = Etcd::start();
     let mut follower = Follower::start(registry(&[&etcd.url]));

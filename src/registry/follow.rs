@@ -121,7 +121,10 @@ impl Follower {
             };
             cursor = Some(from);
             match self.watch(&mut cursor).await {
-                End::Relist => cursor = None,
+                End::Relist => {
+                    cursor = None;
+                    self.wait().await;
+                }
                 End::Lost(error) => self.lost(error).await,
             }
         }
@@ -133,7 +136,6 @@ impl Follower {
         let revision = view.snapshot.revision;
         let config = self.registry.config_at(revision).await?;
         let endpoint = Arc::from(self.registry.inner.pool.url(view.endpoint));
-        self.pause = BACKOFF_MIN;
         self.tx.send_modify(|followed| {
             followed.snapshot = Arc::new(view.snapshot);
             followed.config = config;
@@ -210,7 +212,7 @@ impl Follower {
         });
     }
 
-    /// Says so, once per kind of loss, and waits a little, longer each time.
+    /// Says so, once for a loss however often it is tried again, and waits.
     async fn lost(&mut self, error: Error) {
         self.tx.send_if_modified(|followed| {
             let news = followed.contact.last_error.is_none();
@@ -218,6 +220,11 @@ impl Follower {
             followed.contact.last_error = Some(error);
             news
         });
+        self.wait().await;
+    }
+
+    /// A little, and longer each time until a stream brings something.
+    async fn wait(&mut self) {
         let millis = u64::try_from(self.pause.as_millis()).unwrap_or(u64::MAX);
         let pause = rand::rng().random_range(millis / 2..=millis);
         sleep(Duration::from_millis(pause)).await;
