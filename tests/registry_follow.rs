@@ -1,81 +1,26 @@
-//! The follower against a real etcd that dies, freezes, compacts, is restored from a backup.
+//! The follower against a real etcd that dies, compacts, is restored from a backup.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;
+#[path = "support/follower.rs"]
+mod follower;
 #[path = "support/proxy.rs"]
 mod proxy;
 #[path = "support/registry.rs"]
 mod support;
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use etcd::{Config, Etcd, cluster};
-use flannelctl::registry::{Followed, Registry, follow};
+use etcd::Etcd;
+use flannelctl::registry::Followed;
 use flannelctl::subnet::Record;
+use follower::{FOLDER, Follower, del, has, put};
 use proxy::{Mode, Proxy};
 use support::{lease, registry};
-use tokio::sync::watch;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-const FOLDER: &str = "/coreos.com/network/subnets";
 const CONFIG: &str = "/coreos.com/network/config";
-
-/// A running follower; ends with it.
-struct Follower {
-    rx: watch::Receiver<Followed>,
-    _cancel: DropGuard,
-}
-
-impl Follower {
-    fn start(registry: Registry) -> Self {
-        let (tx, rx) = watch::channel(Followed::default());
-        let cancel = CancellationToken::new();
-        tokio::spawn(follow(registry, tx, cancel.clone()));
-        Self {
-            rx,
-            _cancel: cancel.drop_guard(),
-        }
-    }
-
-    /// Waits until `holds`, and says how long it took.
-    async fn until(&mut self, what: &str, holds: impl Fn(&Followed) -> bool) -> Duration {
-        let begin = Instant::now();
-        let wait = self.rx.wait_for(|followed| holds(followed));
-        let in_time = tokio::time::timeout(Duration::from_secs(30), wait).await;
-        let in_time = in_time.map(|outcome| drop(outcome.unwrap())).is_ok();
-        assert!(in_time, "{what}: still {:?}", self.now());
-        eprintln!("{what}: {:?}", begin.elapsed());
-        begin.elapsed()
-    }
-
-    fn now(&self) -> Followed {
-        self.rx.borrow().clone()
-    }
-
-    /// The public IP of a record, if it is readable.
-    fn ip(followed: &Followed, name: &str) -> Option<Ipv4Addr> {
-        match followed.snapshot.records.get(name)? {
-            Record::Lease(lease) => Some(lease.attrs.public_ip),
-            Record::Unreadable(_) => None,
-        }
-    }
-}
-
-fn has(name: &'static str, ip: [u8; 4]) -> impl Fn(&Followed) -> bool {
-    move |followed| Follower::ip(followed, name) == Some(Ipv4Addr::from(ip))
-}
-
-fn put(etcd: &Etcd, name: &str, ip: &str) {
-    etcd.put(&format!("{FOLDER}/{name}"), &lease(ip));
-}
-
-fn del(etcd: &Etcd, name: &str) {
-    etcd.ctl(&["del", &format!("{FOLDER}/{name}")]);
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_list_is_tried_until_it_works() {
@@ -284,65 +229,6 @@ async fn an_older_etcd_is_noticed_and_read_anew() {
     follower
         .until("followed on", has("10.5.4.0-24", [192, 0, 2, 4]))
         .await;
-}
-
-/// The member that the follower hangs on.
-fn used(follower: &Follower, members: &[Etcd]) -> usize {
-    let endpoint: Arc<str> = follower.now().contact.endpoint.unwrap();
-    members.iter().position(|m| *m.url == *endpoint).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_or_frozen_member_is_left_for_another() {
-    let mut members = cluster(3, &Config::default());
-    let urls: Vec<String> = members.iter().map(|m| m.url.clone()).collect();
-    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    put(&members[0], "10.5.1.0-24", "192.0.2.1");
-    let mut follower = Follower::start(registry(&urls));
-    follower
-        .until("listed", |f| f.contact.endpoint.is_some() && f.is_known())
-        .await;
-
-    let dead = used(&follower, &members);
-    members[dead].kill();
-    let begin = Instant::now();
-    let alive = &members[(dead + 1) % 3];
-    while !alive
-        .try_ctl(&["put", &format!("{FOLDER}/10.5.2.0-24"), &lease("192.0.2.2")])
-        .status
-        .success()
-    {
-        assert!(begin.elapsed() < Duration::from_secs(20), "no new leader");
-    }
-    let took = follower
-        .until("killed", has("10.5.2.0-24", [192, 0, 2, 2]))
-        .await;
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    members[dead].restart();
-
-    follower
-        .until("in contact", |f| f.contact.endpoint.is_some())
-        .await;
-    let frozen = used(&follower, &members);
-    members[frozen].freeze();
-    let begin = Instant::now();
-    let alive = &members[(frozen + 1) % 3];
-    while !alive
-        .try_ctl(&["put", &format!("{FOLDER}/10.5.3.0-24"), &lease("192.0.2.3")])
-        .status
-        .success()
-    {
-        assert!(begin.elapsed() < Duration::from_secs(20), "no new leader");
-    }
-    follower
-        .until("frozen", has("10.5.3.0-24", [192, 0, 2, 3]))
-        .await;
-    assert!(
-        begin.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        begin.elapsed()
-    );
-    members[frozen].thaw();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
