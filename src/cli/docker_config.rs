@@ -77,7 +77,7 @@ impl DockerFormat {
 }
 
 const HELP: &str = "\
---write without PATH writes to:
+Paths of --write without PATH:
   sysconfig    /etc/sysconfig/docker-network (other lines are kept)
   opts         /run/docker_opts.env
   daemon-json  /etc/docker/daemon.json (other keys are kept)
@@ -87,9 +87,10 @@ ip-masq is the inverse of the agent's --ip-masq: only one of the two may masquer
 With opts, variables of the caller's environment add nothing to the output, unlike with mk-docker-opts.sh.
 
 Exit codes:
-  0 done   1 the own subnet is routed to another host, or Docker's config cannot go with it: nothing is written
-  2 usage, or a subnet file that is incomplete or holds a bad value   3 no subnet file, or it cannot be read
-  or written
+  0  done
+  1  the own subnet is routed to another host, or Docker's config cannot go with it; nothing is written
+  2  usage, or a subnet file that is incomplete or holds a bad value
+  3  no subnet file, or a file that cannot be read or written
 
 Examples:
   flannelctl docker-config                                    show the options

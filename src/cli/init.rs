@@ -132,8 +132,10 @@ An existing config is shown as a diff and replaced only after a yes, or with --y
 init asks. Agents that run keep the config with which they started.
 
 Exit codes:
-  0 written, or already so   1 refused: live leases would fall outside, or not confirmed   2 the config or a flag is
-  wrong, or --yes is missing without a terminal   3 etcd cannot be reached, or somebody else changed the config meanwhile
+  0  written, or already so
+  1  live leases would fall outside, or not confirmed; nothing is written
+  2  the config or a flag is wrong, or --yes is missing without a terminal
+  3  etcd cannot be reached, or somebody else changed the config meanwhile
 
 Examples:
   flannelctl init --network 10.5.0.0/16 --backend vxlan

@@ -50,7 +50,10 @@ States:
   expiring             its holder has missed a renewal      expired  its etcd lease is gone
 
 Exit codes:
-  0 done, whatever the states   1 the lookup found nothing   2 usage   3 etcd cannot be reached
+  0  done, whatever the states
+  1  the lookup found nothing
+  2  usage
+  3  etcd cannot be reached
 
 Examples:
   flannelctl leases                        all leases

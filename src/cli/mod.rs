@@ -5,12 +5,14 @@ mod agent;
 pub mod argv;
 mod docker_config;
 mod etcd;
+mod generate;
 mod init;
 mod leases;
 
 pub use agent::AgentArgs;
 pub use docker_config::{DockerConfigArgs, DockerFormat};
 pub use etcd::EtcdArgs;
+pub use generate::{GenerateArgs, Generated};
 pub use init::{BackendName, InitArgs};
 pub use leases::{LeasesArgs, LeasesOutput};
 
@@ -55,6 +57,9 @@ pub enum Command {
     Init(Box<InitArgs>),
     /// Show who owns which subnet.
     Leases(LeasesArgs),
+    /// Write manual pages or completions.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -72,8 +77,8 @@ Examples:
   flannelctl docker-config --write
 
 Environment:
-  Every flag can be given as FLANNELCTL_<FLAG>, for example FLANNELCTL_ETCD_ENDPOINTS.
-  The agent's and etcd's flags are also read from FLANNELD_<FLAG>, etcd's from ETCDCTL_* too.
+  The agent's and etcd's flags can be given as FLANNELCTL_<FLAG>, for example FLANNELCTL_ETCD_ENDPOINTS,
+  and as FLANNELD_<FLAG>; etcd's as ETCDCTL_* too.
   Order: flag, FLANNELCTL_*, FLANNELD_*, ETCDCTL_*, default. NO_COLOR turns colours off.
 
 Exit codes:

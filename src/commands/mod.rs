@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod docker_config;
+pub mod generate;
 pub mod init;
 pub mod leases;
 mod write_file;
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli, env: Environment, out: &mut dyn Write) -> Result<Code
     match cli.command {
         Command::Agent(args) => agent::run(&args, &context, out).await,
         Command::DockerConfig(args) => docker_config::run(&args, &context, out).await,
+        Command::Generate(args) => generate::run(&args, out),
         Command::Init(args) => init::run(&args, &context, out).await,
         Command::Leases(args) => leases::run(&args, &context, out).await,
     }
