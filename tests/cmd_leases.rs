@@ -55,7 +55,13 @@ fn put_leased(etcd: &Etcd, name: &str, value: &str, ttl: u32) -> String {
     let granted = etcd.ctl(&["lease", "grant", &ttl.to_string()]);
     let id = granted.split(' ').nth(1).unwrap().to_owned();
     let lease = format!("--lease={id}");
-    etcd.ctl(&["put", &lease, "--", &format!("{PREFIX}/subnets/{name}"), value]);
+    etcd.ctl(&[
+        "put",
+        &lease,
+        "--",
+        &format!("{PREFIX}/subnets/{name}"),
+        value,
+    ]);
     id
 }
 
@@ -76,7 +82,12 @@ fn populated() -> (Etcd, String) {
         86_400,
     );
     put_leased(&etcd, "10.6.1.0-24", &vxlan("192.0.2.61", 61), 86_400);
-    put_leased(&etcd, "10.5.41.0-24", r#"{"PublicIP":"192.0.2.41","PublicIPv6":null}"#, 86_400);
+    put_leased(
+        &etcd,
+        "10.5.41.0-24",
+        r#"{"PublicIP":"192.0.2.41","PublicIPv6":null}"#,
+        86_400,
+    );
     put_leased(&etcd, "10.5.42.0-24", "no json \u{1b}[31m", 86_400);
     put(&etcd, "junk\u{1b}]0;owned\u{7}\u{202e}", "{}");
     (etcd, id)
@@ -112,7 +123,10 @@ fn the_json_contract() {
     assert_eq!(row("10.5.100.0/24")["state"], "expiring");
     let reserved = row("10.5.20.0/24");
     assert_eq!(reserved["type"], "reservation");
-    assert_eq!((&reserved["ttlSeconds"], &reserved["expiresAt"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&reserved["ttlSeconds"], &reserved["expiresAt"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(reserved["thisNode"], true);
     let dual = row("10.5.30.0/24");
     assert_eq!(dual["ipv6Subnet"], "fc00:0:0:30::/64");
@@ -121,7 +135,10 @@ fn the_json_contract() {
     assert_eq!(row("10.5.41.0/24")["backend"], "udp");
     assert_eq!(row("10.5.42.0/24")["state"], "unreadable");
     let junk = &rows[7];
-    assert_eq!((&junk["subnet"], &junk["state"]), (&Value::Null, &json!("unreadable")));
+    assert_eq!(
+        (&junk["subnet"], &junk["state"]),
+        (&Value::Null, &json!("unreadable"))
+    );
     assert!(junk["key"].as_str().unwrap().contains("junk\u{1b}]0;"));
 }
 
@@ -138,14 +155,21 @@ fn tables_names_and_yaml_never_steer_the_terminal() {
     assert!(lines[1].starts_with("10.5.7.0/24 "), "{}", table.stdout);
     assert!(lines[2].starts_with("10.5.20.0/24 * "), "{}", table.stdout);
     assert!(lines[8].starts_with("junk\\u{1b}]0;"), "{}", table.stdout);
-    assert!(table.stderr.contains("of 255 subnets used") && table.stderr.contains("2 reserved"), "{}", table.stderr);
+    assert!(
+        table.stderr.contains("of 255 subnets used") && table.stderr.contains("2 reserved"),
+        "{}",
+        table.stderr
+    );
     let wide = leases(&etcd, &["-o", "wide"]);
     assert!(wide.stdout.contains("VTEP-MAC") && wide.stdout.contains("fc00:0:0:30::/64"));
     let names = leases(&etcd, &["-o", "name"]);
     assert_eq!(names.stdout.lines().next(), Some("10.5.7.0-24"));
     assert_eq!(names.stderr, "");
     let yaml = leases(&etcd, &["-o", "yaml"]);
-    assert!(yaml.stdout.starts_with("apiVersion: flannelctl/v1\nkind: LeaseList\n"));
+    assert!(
+        yaml.stdout
+            .starts_with("apiVersion: flannelctl/v1\nkind: LeaseList\n")
+    );
     let json = leases(&etcd, &["-o", "json"]);
     for answer in [table, wide, names, yaml, json] {
         assert_eq!(answer.code, 0, "{}", answer.stderr);
@@ -168,7 +192,12 @@ fn who_has_this_address() {
         ("10.5.42.1", "10.5.42.0-24"),
     ] {
         let answer = leases(&etcd, &[text, "-o", "name"]);
-        assert_eq!((answer.code, answer.stdout.trim_end()), (0, expected), "{text} {}", answer.stderr);
+        assert_eq!(
+            (answer.code, answer.stdout.trim_end()),
+            (0, expected),
+            "{text} {}",
+            answer.stderr
+        );
         assert_eq!(leases(&etcd, &[text]).stdout.lines().count(), 2, "{text}");
     }
     for (text, says) in [
@@ -223,8 +252,15 @@ fn one_endpoint_of_three_is_enough_and_none_is_exit_code_three() {
     assert_eq!(out.stdout.iter().filter(|b| **b == b'\n').count(), 8);
     let out = run(&format!("{first},{second}"));
     let stderr = String::from_utf8(out.stderr).unwrap();
-    assert_eq!((out.status.code(), out.stdout.len()), (Some(3), 0), "{stderr}");
-    assert!(stderr.contains(&first) && stderr.contains(&second), "{stderr}");
+    assert_eq!(
+        (out.status.code(), out.stdout.len()),
+        (Some(3), 0),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains(&first) && stderr.contains(&second),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -232,7 +268,11 @@ fn a_reader_that_leaves_is_no_error() {
     let etcd = Etcd::start();
     for third in 0..20 {
         for fourth in (0..240).step_by(12) {
-            put(&etcd, &format!("10.{third}.{fourth}.0-24"), &vxlan("192.0.2.7", 7));
+            put(
+                &etcd,
+                &format!("10.{third}.{fourth}.0-24"),
+                &vxlan("192.0.2.7", 7),
+            );
         }
     }
     let program = assert_cmd::cargo::cargo_bin("flannelctl");
@@ -304,7 +344,14 @@ fn watch_tells_what_changes() {
     assert_eq!(watch.event(), ("REMOVED".into(), "10.5.7.0-24".into()));
     drop(watch);
     let mut watch = Watch::start(&etcd, &["10.5.8.77"]);
-    let words = |line: String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(watch.line()), ["ADDED", "10.5.8.0/24", "192.0.2.8", "vxlan", "ok"]);
+    let words = |line: String| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(watch.line()),
+        ["ADDED", "10.5.8.0/24", "192.0.2.8", "vxlan", "ok"]
+    );
     assert_eq!(leases(&etcd, &["-w", "-o", "yaml"]).code, 2);
 }
