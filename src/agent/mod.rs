@@ -103,7 +103,7 @@ pub async fn run(settings: AgentSettings, registry: Registry) -> Result<Code, Fa
 /// Something cannot be removed; the rest is.
 pub async fn cleanup(settings: AgentSettings, registry: Registry) -> Result<Code, Failure> {
     check_capabilities()?;
-    teardown::cleanup(&settings, &registry, open_folder(&settings)?).await
+    teardown::cleanup(&registry, open_folder(&settings)?).await
 }
 
 impl Agent {

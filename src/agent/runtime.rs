@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
+use ipnet::Ipv4Net;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::kernel::file::{FileError, write_atomic};
@@ -85,6 +86,14 @@ impl RuntimeFolder {
         fs::read_to_string(&self.subnet_file)
             .map(|text| envfile::previous(&text))
             .unwrap_or_default()
+    }
+
+    /// The network of an earlier run.
+    pub fn network(&self) -> Option<Ipv4Net> {
+        let text = fs::read_to_string(&self.subnet_file).ok()?;
+        let assignments = envfile::parse(&text).ok()?;
+        let network = assignments.iter().rfind(|a| a.key == "FLANNEL_NETWORK")?;
+        network.value.parse::<Ipv4Net>().ok().map(|net| net.trunc())
     }
 
     /// Publishes the node's subnet for Docker.
