@@ -1,7 +1,7 @@
 //! Taking, keeping and losing a subnet against a real etcd: never two nodes on overlapping subnets,
 //! never a record of somebody else's written over.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;

@@ -1,6 +1,6 @@
 //! Several endpoints, most of them dead: real failover within the time of one command.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;

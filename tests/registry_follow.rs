@@ -1,6 +1,6 @@
 //! The follower against a real etcd that dies, compacts, is restored from a backup.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;

@@ -1,6 +1,6 @@
 //! The follower on a cluster of three: a dead or frozen member is left for another.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;

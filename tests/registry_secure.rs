@@ -1,6 +1,6 @@
 //! TLS, users and options: what is refused before the first connection, and what etcd refuses.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;

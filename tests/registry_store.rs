@@ -1,6 +1,6 @@
 //! Config, list and etcd leases against a real etcd.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 #[path = "support/etcd.rs"]
 mod etcd;

@@ -4,7 +4,12 @@
 //!
 //! Use from a test file: `#[path = "support/etcd.rs"] mod etcd;`
 
-#![allow(dead_code, clippy::unwrap_used, clippy::let_underscore_must_use)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::let_underscore_must_use
+)]
 
 use std::fs::File;
 use std::io::{Read, Write};
