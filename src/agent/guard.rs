@@ -4,6 +4,7 @@
 
 mod keeper;
 mod pace;
+mod read;
 mod teller;
 
 use std::time::{Duration, Instant};
@@ -100,7 +101,17 @@ pub async fn install_once(
     goal: &FirewallGoal,
     prefer_nft: bool,
 ) -> Result<FirewallStatus, FirewallError> {
-    let mut keeper = Keeper::new(search_path(), prefer_nft);
+    install_with(&mut Keeper::new(search_path(), prefer_nft), goal).await
+}
+
+/// As [`install_once`], with a keeper that looks for programs where the caller says.
+///
+/// # Errors
+/// As [`install_once`].
+pub async fn install_with(
+    keeper: &mut Keeper,
+    goal: &FirewallGoal,
+) -> Result<FirewallStatus, FirewallError> {
     let mut status = FirewallStatus::default();
     match keeper.round(goal).await {
         Ok(round) if round.choice.is_none() && goal.ip_masq => Err(FirewallError::NoProgram),

@@ -1,13 +1,14 @@
 //! One check of the firewall: read, choose, compare, write what is missing, read again. Keeps between
 //! checks only what saves programs: which are installed, where the rules were last.
 
-use crate::kernel::firewall::{ExecError, Iptables, Nft, Programs, legacy_in_use};
+use crate::kernel::firewall::{ExecError, Iptables, Nft, Programs};
 use crate::plan::firewall::findings::{self, Finding};
 use crate::plan::firewall::{
     Change, Choice, FirewallGoal, Implementation, Listing, Seen, choose, holds_any, nft, plan,
 };
 
 use super::FirewallError;
+use super::read::Read;
 
 /// What one check found and did.
 #[derive(Debug, Default)]
@@ -42,13 +43,8 @@ pub struct Keeper {
     current: Option<Implementation>,
     /// `--random-fully` was refused once.
     no_random: bool,
-}
-
-/// The listings of one check.
-#[derive(Debug, Default)]
-struct Read {
-    iptables_nft: Option<Listing>,
-    iptables_legacy: Option<Listing>,
+    /// Chains of nftables that drop whatever we accept; looked for when the rules are written.
+    dropping: Vec<String>,
 }
 
 impl Keeper {
@@ -60,6 +56,7 @@ impl Keeper {
             prefer_nft,
             current: None,
             no_random: false,
+            dropping: Vec::new(),
         }
     }
 
@@ -69,7 +66,9 @@ impl Keeper {
     /// The rules cannot be read. What cannot be written is in [`Round::failed`].
     pub async fn round(&mut self, goal: &FirewallGoal) -> Result<Round, FirewallError> {
         let programs = self.programs().await.map_err(exec("read"))?;
-        let read = self.read(&programs).await?;
+        let read = Read::of_host(&programs, self.current)
+            .await
+            .map_err(exec("read"))?;
         let seen = Seen {
             nft: read.iptables_nft.as_ref(),
             legacy: read.iptables_legacy.as_ref(),
@@ -88,13 +87,6 @@ impl Keeper {
         match (implementation, &programs.nft) {
             (Implementation::NftTable, Some(nft)) => {
                 self.hold_table(nft, goal, &mut round).await?;
-                if goal.forward && programs.default.is_none() {
-                    let chains = nft.chains().await.map_err(exec("read"))?;
-                    let dropping = nft::dropping_chains(&chains).into_iter();
-                    round
-                        .findings
-                        .extend(dropping.map(|chain| Finding::BaseChainDrops { chain }));
-                }
             }
             (implementation, _) => {
                 if let (Some(iptables), Some(listing)) =
@@ -107,6 +99,8 @@ impl Keeper {
             }
         }
         self.leave_others(&programs, &read, implementation, goal, &mut round)
+            .await;
+        self.look_at_base_chains(&programs, implementation, goal, &mut round)
             .await;
         self.current = Some(implementation);
         Ok(round)
@@ -123,58 +117,6 @@ impl Keeper {
                 Ok(found)
             }
         }
-    }
-
-    /// Reads the variant in use, and the other one where it could have come to matter: always at
-    /// first; later unless Docker's rules bind us to the one in use or the kernel says it is empty.
-    async fn read(&self, programs: &Programs) -> Result<Read, FirewallError> {
-        let mut read = Read::default();
-        let mut error = None;
-        let order = match self.current {
-            Some(Implementation::IptablesLegacy) => {
-                [Implementation::IptablesLegacy, Implementation::IptablesNft]
-            }
-            _ => [Implementation::IptablesNft, Implementation::IptablesLegacy],
-        };
-        for implementation in order {
-            let Some(iptables) = programs.iptables(implementation) else {
-                continue;
-            };
-            let bound = self.current.is_some_and(|current| {
-                current != implementation
-                    && read
-                        .of(current)
-                        .is_some_and(crate::plan::firewall::choose::holds_docker)
-            });
-            let empty = implementation == Implementation::IptablesLegacy && !legacy_in_use();
-            let listing = if bound {
-                continue;
-            } else if empty {
-                Listing::default()
-            } else {
-                match iptables.save().await {
-                    Ok(text) => Listing::parse(&text),
-                    // Installed, and this kernel cannot do it: as if not installed.
-                    Err(failed) => {
-                        error.get_or_insert(failed);
-                        continue;
-                    }
-                }
-            };
-            *read.slot(implementation) = Some(listing);
-        }
-        let nothing = read.iptables_nft.is_none() && read.iptables_legacy.is_none();
-        match error {
-            // A failure of the variant in use is not a reason to move to the other one.
-            Some(source) if nothing || self.current.is_some_and(|c| self.lacks(&read, c)) => {
-                Err(exec("read")(source))
-            }
-            _ => Ok(read),
-        }
-    }
-
-    fn lacks(&self, read: &Read, current: Implementation) -> bool {
-        current != Implementation::NftTable && read.of(current).is_none()
     }
 
     /// The goal that the program can meet.
@@ -300,6 +242,33 @@ impl Keeper {
         Ok(())
     }
 
+    /// Other base chains of nftables are read when something changes and when there is no iptables to
+    /// read, not every time.
+    async fn look_at_base_chains(
+        &mut self,
+        programs: &Programs,
+        chosen: Implementation,
+        goal: &FirewallGoal,
+        round: &mut Round,
+    ) {
+        let Some(nft) = programs.nft.as_ref().filter(|_| goal.forward) else {
+            return;
+        };
+        let without_iptables = programs.default.is_none();
+        if without_iptables || self.current != Some(chosen) || !round.written.is_empty() {
+            // An nft that cannot list says that there is no nftables here.
+            let chains = nft.chains().await.unwrap_or_default();
+            self.dropping = nft::dropping_chains(&chains);
+            // What iptables-nft keeps is weighed with its rules.
+            if !without_iptables {
+                self.dropping.retain(|c| c != "ip filter FORWARD");
+            }
+        }
+        let dropping = self.dropping.iter().cloned();
+        let findings = dropping.map(|chain| Finding::BaseChainDrops { chain });
+        round.findings.extend(findings);
+    }
+
     /// Takes our rules out of where they are not to be, after they are where they are to be, and
     /// looks whether what is there drops overlay traffic.
     async fn leave_others(
@@ -349,23 +318,6 @@ impl Keeper {
                 }) => {}
                 Err(error) => round.failed.push((nft::TABLE, error)),
             }
-        }
-    }
-}
-
-impl Read {
-    fn of(&self, implementation: Implementation) -> Option<&Listing> {
-        match implementation {
-            Implementation::IptablesNft => self.iptables_nft.as_ref(),
-            Implementation::IptablesLegacy => self.iptables_legacy.as_ref(),
-            Implementation::NftTable => None,
-        }
-    }
-
-    fn slot(&mut self, implementation: Implementation) -> &mut Option<Listing> {
-        match implementation {
-            Implementation::IptablesLegacy => &mut self.iptables_legacy,
-            _ => &mut self.iptables_nft,
         }
     }
 }

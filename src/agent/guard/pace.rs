@@ -10,6 +10,9 @@ use crate::kernel::firewall::RuleEvents;
 const SETTLE: Duration = Duration::from_millis(100);
 /// Two checks are at least this far apart, whatever happens.
 const APART: Duration = Duration::from_secs(1);
+/// So many checks in a row may find something to do before slowing down: the restart of a firewall
+/// comes in steps. More mean that someone else wants it otherwise, or that writing fails.
+const PATIENCE: u32 = 5;
 /// Where slowing down ends.
 const SLOWEST: Duration = Duration::from_secs(60);
 
@@ -17,8 +20,7 @@ const SLOWEST: Duration = Duration::from_secs(60);
 pub(super) struct Pace {
     resync: Duration,
     last: Instant,
-    /// Checks in a row that found something to do. Two are normal (our own write is an event, too);
-    /// more mean that someone else wants it otherwise, or that writing fails.
+    /// Checks in a row that found something to do.
     busy: u32,
 }
 
@@ -42,7 +44,7 @@ impl Pace {
     }
 
     fn apart(&self) -> Duration {
-        let doublings = self.busy.saturating_sub(2).min(6);
+        let doublings = self.busy.saturating_sub(PATIENCE).min(6);
         (APART * (1 << doublings)).min(SLOWEST)
     }
 
@@ -107,8 +109,9 @@ mod tests {
     fn a_quarrel_is_slowed_down_and_forgotten_after_a_clean_check() {
         let now = Instant::now();
         let mut pace = Pace::new(Duration::from_secs(5), now);
-        pace.checked(false, now);
-        pace.checked(false, now);
+        for _ in 0..PATIENCE {
+            pace.checked(false, now);
+        }
         assert_eq!(pace.by_event(now), now + APART);
         assert_eq!(pace.by_event(now + APART), now + APART + SETTLE);
         pace.checked(false, now);

@@ -44,7 +44,8 @@ impl Teller {
     fn place(&mut self, round: &Round, fresh: bool) {
         let place = round.choice.as_ref().map(|choice| choice.implementation);
         let moved = self.place.replace(place) != Some(place);
-        if !moved && !(fresh && place.is_some()) {
+        let news = moved || fresh && place.is_some();
+        if !news {
             return;
         }
         match &round.choice {
@@ -68,7 +69,7 @@ impl Teller {
         self.repairs = self.repairs.saturating_add(1);
         match self.repairs {
             1 => warn!("firewall rules put back: {}", round.written.join("; ")),
-            3 => warn!(
+            5 => warn!(
                 "something keeps changing our firewall rules ({}); they are put back each time, ever \
                  more slowly and without a word until it ends",
                 round.written.join("; ")

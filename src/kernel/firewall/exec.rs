@@ -65,6 +65,15 @@ pub enum ExecError {
 
 /// Runs a program to its end and returns what it printed.
 pub(super) async fn run(program: &Path, args: &[&str], input: &str) -> Result<String, ExecError> {
+    run_within(program, args, input, DEADLINE).await
+}
+
+async fn run_within(
+    program: &Path,
+    args: &[&str],
+    input: &str,
+    deadline: Duration,
+) -> Result<String, ExecError> {
     let joined = || args.join(" ");
     let start = |source| ExecError::Start {
         program: program.to_owned(),
@@ -109,13 +118,13 @@ pub(super) async fn run(program: &Path, args: &[&str], input: &str) -> Result<St
         let status = child.wait().await?;
         Ok((out, err, Some(status)))
     };
-    let (out, err, status) = match tokio::time::timeout(DEADLINE, talk).await {
+    let (out, err, status) = match tokio::time::timeout(deadline, talk).await {
         // Dropping the child kills it.
         Err(_) => {
             return Err(ExecError::Deadline {
                 program: program.to_owned(),
                 args: joined(),
-                after: DEADLINE,
+                after: deadline,
             });
         }
         Ok(talked) => talked.map_err(start)?,
@@ -166,4 +175,60 @@ fn escape(raw: &[u8]) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn shell(script: &str, input: &str) -> Result<String, ExecError> {
+        let deadline = Duration::from_millis(1500);
+        run_within(Path::new("/bin/sh"), &["-c", script], input, deadline).await
+    }
+
+    #[tokio::test]
+    async fn input_larger_than_a_pipe_goes_through() {
+        let input = "x".repeat(1 << 20);
+        assert_eq!(shell("cat", &input).await.ok(), Some(input));
+    }
+
+    #[tokio::test]
+    async fn an_error_names_all_and_holds_no_control_character() {
+        let script = "printf '\\033[31mbad\\007\\n\\n line 2\\n' >&2; exit 3";
+        let error = shell(script, "never read").await.err();
+        let text = error.map(|e| e.to_string()).unwrap_or_default();
+        assert!(text.starts_with("/bin/sh -c "), "{text}");
+        assert!(
+            text.ends_with("exit status: 3: \\u{1b}[31mbad\\u{7}; line 2"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_hangs_is_killed() {
+        let script = "echo $$; exec sleep 1000";
+        let error = shell(script, "").await;
+        assert!(
+            matches!(error, Err(ExecError::Deadline { .. })),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_never_stops_writing_is_stopped() {
+        let program = Path::new("/bin/sh");
+        let args = ["-c", "exec cat /dev/zero"];
+        let error = run_within(program, &args, "", Duration::from_secs(30)).await;
+        assert!(matches!(error, Err(ExecError::TooMuch { .. })));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_is_named() {
+        let error = run(Path::new("/nonexistent/iptables"), &["-S"], "").await;
+        let text = error.err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(
+            text.starts_with("/nonexistent/iptables -S: No such file"),
+            "{text}"
+        );
+    }
 }

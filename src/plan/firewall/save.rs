@@ -1,6 +1,8 @@
 //! Reads what `iptables-save` prints. Lenient: a line it does not know is passed over, nothing panics.
 //! Must not judge: what a rule means for us is decided elsewhere.
 
+use std::collections::HashMap;
+
 use ipnet::Ipv4Net;
 
 /// The tables `filter`, `nat` and `raw` of one iptables implementation; other tables are not kept.
@@ -55,12 +57,15 @@ impl Listing {
     /// Reads the output of `iptables-save`, with counters (`-c`) or without.
     pub fn parse(text: &str) -> Self {
         let mut tables: Vec<Table> = Vec::new();
+        // Where each chain of the current table is: hosts with ten thousands of chains exist.
+        let mut index: HashMap<String, usize> = HashMap::new();
         // None inside a table that is not kept.
         let mut current: Option<Table> = None;
         for line in text.lines() {
             if let Some(name) = line.strip_prefix('*') {
                 let name = name.trim();
                 tables.extend(current.take());
+                index.clear();
                 if matches!(name, "filter" | "nat" | "raw") {
                     current = Some(Table {
                         name: name.to_owned(),
@@ -72,10 +77,10 @@ impl Listing {
                     let mut words = head.split_whitespace();
                     if let Some(name) = words.next() {
                         let policy = words.next().filter(|p| *p != "-").map(str::to_owned);
-                        table.chain_mut(name).policy = policy;
+                        table.chain_mut(&mut index, name).policy = policy;
                     }
                 } else if let Some((chain, rule)) = appended(line) {
-                    table.chain_mut(chain).rules.push(Rule {
+                    table.chain_mut(&mut index, chain).rules.push(Rule {
                         text: rule.trim().to_owned(),
                     });
                 }
@@ -112,15 +117,16 @@ impl Table {
         self.chains.iter().find(|c| c.name == name)
     }
 
-    fn chain_mut(&mut self, name: &str) -> &mut Chain {
-        let at = match self.chains.iter().position(|c| c.name == name) {
-            Some(at) => at,
+    fn chain_mut(&mut self, index: &mut HashMap<String, usize>, name: &str) -> &mut Chain {
+        let at = match index.get(name) {
+            Some(at) => *at,
             None => {
                 self.chains.push(Chain {
                     name: name.to_owned(),
                     policy: None,
                     rules: Vec::new(),
                 });
+                index.insert(name.to_owned(), self.chains.len() - 1);
                 self.chains.len() - 1
             }
         };
