@@ -28,6 +28,7 @@ pub mod reconcile;
 pub mod runtime;
 pub mod start;
 pub mod teardown;
+mod reconcile_status;
 mod voice;
 
 use std::sync::Arc;

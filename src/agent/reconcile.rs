@@ -3,8 +3,6 @@
 //! data path of vxlan and host-gw outlives the agent.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use ipnet::Ipv4Net;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use super::reconcile_status::{ExternalSeen, Failure, ReconcileStatus};
 use super::voice::Voice;
 use crate::kernel;
 use crate::kernel::apply::{Outcome, apply};
@@ -19,7 +18,7 @@ use crate::kernel::monitor::{Interest, Monitor};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::observe::{self, observe};
 use crate::plan::state::{Link, LinkKind};
-use crate::plan::{self, Change, Goal, Observed, Problem};
+use crate::plan::{self, Change, Goal, Observed};
 use crate::subnet::Backend;
 use crate::subnet::standing::HostNets;
 
@@ -29,12 +28,15 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SHORT_PAUSE: Duration = Duration::from_millis(30);
 /// The same while somebody keeps undoing our work.
 const LONG_PAUSE: Duration = Duration::from_secs(1);
+/// So long without a repair, and the next one is as quick as the first.
+const CALM: Duration = Duration::from_secs(3);
 /// Looks in one round. Two are the rule (device, then what goes onto it), one more to see that all is
 /// well.
 const PASSES: usize = 6;
 /// Stack of the thread in bytes.
 const STACK: usize = 512 * 1024;
 
+<<<<<<< HEAD
 /// Where the reconciler stands. A new one is sent after every round.
 #[derive(Debug, Clone, Default)]
 pub struct ReconcileStatus {
@@ -118,6 +120,8 @@ impl fmt::Display for Failure {
     }
 }
 
+=======
+>>>>>>> b18d0dd (Reconciler: tests on the real kernel and on a model of it; repairs stay quick for the first, slower for a hand that never rests)
 /// Owns the netlink sockets and what must outlast a round. Make it in the network namespace that it is
 /// to look after.
 #[derive(Debug)]
@@ -204,14 +208,23 @@ impl Reconciler {
             }
         };
         let mut pause = SHORT_PAUSE;
+        let mut repaired: Option<Instant> = None;
         while !cancel.is_cancelled() {
             let goal = goals.borrow_and_update().clone();
             let begun = Instant::now();
-            let quiet = self.round(&goal);
+            let repair = self.round(&goal);
             status.send_replace(self.status.clone());
             // A hand that keeps undoing our work is answered, but not at any price; and looking takes
             // at most a tenth of one processor.
-            pause = if quiet { SHORT_PAUSE } else { pause * 2 };
+            if repair {
+                let again = repaired.is_some_and(|last| begun.duration_since(last) < CALM);
+                pause = if again {
+                    (pause * 2).min(LONG_PAUSE)
+                } else {
+                    SHORT_PAUSE
+                };
+                repaired = Some(begun);
+            }
             let settle = pause.max(begun.elapsed() * 10).min(LONG_PAUSE);
 
             let interest = self.interest(&goal);
@@ -277,7 +290,8 @@ impl Reconciler {
         Ok(plan::host_nets(&observed, own))
     }
 
-    /// Works until nothing differs, or nothing more can be done. True when there was nothing to do.
+    /// Works until nothing differs, or nothing more can be done. True when it had to repair what stood
+    /// before.
     fn round(&mut self, goal: &Arc<Goal>) -> bool {
         let round = self.work(goal);
         let same_goal = self
@@ -286,9 +300,9 @@ impl Reconciler {
             .as_ref()
             .is_some_and(|before| Arc::ptr_eq(before, goal));
         self.voice.tell(&round.done, &round.failures, same_goal);
-        let quiet = round.done.is_empty();
+        let repair = same_goal && !round.done.is_empty();
         self.note(round, same_goal);
-        quiet
+        repair
     }
 
     fn work(&mut self, goal: &Arc<Goal>) -> Round {

@@ -86,3 +86,77 @@ fn refuse_router_advertisements(device: &str) {
         tracing::debug!(%error, path, "cannot switch off IPv6 router advertisements");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Mac;
+    use crate::plan::state::{Route, VxlanDevice};
+
+    fn create() -> Change {
+        Change::CreateVxlan(VxlanDevice {
+            name: "flannel.1".to_owned(),
+            vni: 1,
+            underlay: 2,
+            local: [192, 0, 2, 1].into(),
+            port: None,
+            mtu: 1450,
+            mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+            learning: false,
+            gbp: false,
+        })
+    }
+
+    fn errno(errno: Errno) -> Result<(), Cause> {
+        Err(Cause::from_errno(errno, String::new()))
+    }
+
+    fn refusal(change: &Change, result: Result<(), Cause>) -> String {
+        match outcome(change, result) {
+            Outcome::Refused(error) => error.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        assert_eq!(
+            refusal(&create(), errno(Errno::EPERM)),
+            "cannot create device flannel.1 (VNI 1, local 192.0.2.1, MTU 1450): permission denied (needs root \
+             or the capability CAP_NET_ADMIN)"
+        );
+        assert!(
+            refusal(&create(), errno(Errno::EOPNOTSUPP))
+                .ends_with("this kernel has no vxlan (try `modprobe vxlan`)")
+        );
+        let words = "A VXLAN device with the specified VNI already exists".to_owned();
+        let told = refusal(&create(), Err(Cause::from_errno(Errno::EEXIST, words)));
+        assert!(
+            told.ends_with("File exists (A VXLAN device with the specified VNI already exists)")
+        );
+    }
+
+    #[test]
+    fn a_race_is_no_error() {
+        let route = Route::flannel(ipnet::Ipv4Net::default(), None, Some(3));
+        let delete = Change::DeleteRoute(route);
+        for (change, code, moved) in [
+            (delete.clone(), Errno::ESRCH, true),
+            (delete, Errno::EINVAL, false),
+            (Change::AddRoute(route), Errno::EEXIST, true),
+            (
+                Change::SetUp {
+                    index: 3,
+                    name: String::new(),
+                },
+                Errno::ENODEV,
+                true,
+            ),
+            (create(), Errno::ENODEV, false),
+            (create(), Errno::EEXIST, false),
+        ] {
+            let is = matches!(outcome(&change, errno(code)), Outcome::Moved(_));
+            assert_eq!(is, moved, "{change}: {code}");
+        }
+    }
+}

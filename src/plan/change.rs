@@ -229,11 +229,10 @@ impl fmt::Display for Shown<'_> {
             RouteKind::Other(kind) => write!(f, "type {kind} ")?,
         }
         write!(f, "{}", route.destination)?;
-        if let Some(gateway) = route.gateway {
-            write!(f, " via {gateway}")?;
-        }
-        if let Some(oif) = route.oif {
-            write!(f, " dev #{oif}")?;
+        match (route.gateway, route.oif) {
+            (Some(gateway), _) => write!(f, " via {gateway}")?,
+            (None, Some(oif)) => write!(f, " on interface {oif}")?,
+            (None, None) => {}
         }
         if route.complex {
             f.write_str(" with several next hops")?;

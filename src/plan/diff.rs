@@ -41,8 +41,9 @@ pub fn diff(observed: &Observed, desired: &Desired) -> Vec<Change> {
         return changes;
     };
     let mut removals = Vec::new();
+    let mut stale = Vec::new();
     if let Some(link) = settled {
-        address(observed, link, content, &mut changes, &mut removals);
+        address(observed, link, content, &mut changes, &mut stale);
         if !link.up {
             changes.push(Change::SetUp {
                 index: link.index,
@@ -50,7 +51,7 @@ pub fn diff(observed: &Observed, desired: &Desired) -> Vec<Change> {
             });
         }
         if !content.hold {
-            entries(observed, link, content, &mut changes, &mut removals);
+            entries(observed, link, content, &mut changes, &mut stale);
         }
     }
     diff_routes::routes(
@@ -60,6 +61,7 @@ pub fn diff(observed: &Observed, desired: &Desired) -> Vec<Change> {
         &mut changes,
         &mut removals,
     );
+    removals.append(&mut stale);
     let kept = desired.device.name();
     removals.extend(leftovers(observed, content.network, kept, Reason::Leftover));
     changes.append(&mut removals);
