@@ -143,6 +143,15 @@ fn udp_configures_the_tun_device() {
                 .collect::<Vec<_>>(),
             ["unicast 10.5.0.0/16 dev flannel0 proto boot scope global"]
         );
+        ip("link add br0 type bridge");
+        ip("address add 10.5.7.1/16 dev br0");
+        ip("link set br0 up");
+        let status = reconciler.once(&Arc::new(goal.clone()));
+        assert_eq!(
+            status.failures[0].to_string(),
+            "no route to the flannel network 10.5.0.0/16: an interface of this host is itself in it"
+        );
+        assert!(!status.failures[0].concerns_peer());
         ip("link del flannel0");
         let status = reconciler.once(&Arc::new(goal));
         assert_eq!(

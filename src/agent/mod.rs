@@ -25,10 +25,10 @@ pub mod notify;
 pub mod peers;
 pub mod pump;
 pub mod reconcile;
+mod reconcile_status;
 pub mod runtime;
 pub mod start;
 pub mod teardown;
-mod reconcile_status;
 mod voice;
 
 use std::sync::Arc;

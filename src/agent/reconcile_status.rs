@@ -69,6 +69,23 @@ pub enum Failure {
     Kernel(kernel::Error),
 }
 
+impl Failure {
+    /// True when only a peer is affected: its lease, its way, its entries. Everything else is the own side.
+    pub fn concerns_peer(&self) -> bool {
+        match self {
+            Failure::Plan(problem) => !matches!(
+                problem,
+                Problem::ExternalGone(_)
+                    | Problem::ExternalDown(_)
+                    | Problem::ExternalAddressGone { .. }
+                    | Problem::NoTun(_)
+                    | Problem::NetworkConnected(_)
+            ),
+            Failure::Kernel(error) => error.op == kernel::Op::ApplyPeer,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -68,7 +68,10 @@ pub enum Problem {
         /// The subnet that is served (a peer's or the own).
         other: Ipv4Net,
     },
-    /// A route is wanted to a network that this host is itself connected to: the kernel's own stays.
+    /// A peer has a subnet that this host is itself connected to: the kernel's own route stays.
     #[error("no route to {0}: an interface of this host is itself in that network")]
     Connected(Ipv4Net),
+    /// udp: this host is itself connected to the whole flannel network: the kernel's own route stays.
+    #[error("no route to the flannel network {0}: an interface of this host is itself in it")]
+    NetworkConnected(Ipv4Net),
 }

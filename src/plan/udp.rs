@@ -33,7 +33,7 @@ pub fn desired(goal: &Goal, observed: &Observed) -> Desired {
                 != goal.host.tun.as_ref()
     });
     if foreign {
-        problems.push(Problem::Connected(network));
+        problems.push(Problem::NetworkConnected(network));
     }
     let content = goal
         .own
