@@ -45,6 +45,7 @@ States:
   not-allocatable      wrong length or outside SubnetMin..SubnetMax: the holder will move at its next start
   duplicate-public-ip  another record has the same public IP
   overlap              overlaps another record's subnet
+  unclaimed            a reservation that its node has not taken yet
   backend-mismatch     written by another backend than the configured one
   no-public-ip         no usable IPv4 address      no-vtep-mac  a vxlan lease without a MAC address
   expiring             its holder has missed a renewal      expired  its etcd lease is gone

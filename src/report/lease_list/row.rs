@@ -219,7 +219,7 @@ impl Row {
             })
             .collect();
         let tone = match self.state {
-            "expiring" | "not-allocatable" | "backend-mismatch" => Tone::Notable,
+            "expiring" | "not-allocatable" | "unclaimed" | "backend-mismatch" => Tone::Notable,
             _ => Tone::Bad,
         };
         Field::new(texts.join(", "), tone)
@@ -246,6 +246,10 @@ fn state(standing: &Standing) -> Option<State> {
         ),
         Standing::DuplicatePublicIp(other) => ("duplicate-public-ip", Some(other.clone())),
         Standing::Overlap(other) => ("overlap", Some(other.clone())),
+        Standing::Unclaimed => (
+            "unclaimed",
+            Some("its node has not taken it yet".to_owned()),
+        ),
         Standing::BackendMismatch(_) => (
             "backend-mismatch",
             Some("the network config asks for another backend".to_owned()),
