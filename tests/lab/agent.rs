@@ -24,6 +24,8 @@ pub struct Agent {
     pub process: Proc,
     host: Host,
     notify: UnixDatagram,
+    /// What it has told systemd so far.
+    sent: Vec<String>,
     started: Instant,
 }
 
@@ -108,6 +110,7 @@ impl Host {
             process: self.spawn("agent", command),
             host: self.clone(),
             notify,
+            sent: Vec::new(),
             started: Instant::now(),
         }
     }
@@ -153,25 +156,13 @@ impl Agent {
     #[track_caller]
     pub fn notified(&mut self, line: &str, deadline: Duration) -> Duration {
         let end = Instant::now() + deadline;
-        let mut buffer = [0; 4096];
-        let tick = Duration::from_millis(50);
-        self.notify.set_read_timeout(Some(tick)).unwrap();
         while Instant::now() < end {
-            match self.notify.recv(&mut buffer) {
-                Ok(length) => {
-                    let text = String::from_utf8_lossy(&buffer[..length]);
-                    if text.lines().any(|sent| sent == line) {
-                        return self.started.elapsed();
-                    }
-                }
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    if let Some(status) = self.process.ended() {
-                        panic!("agent ended ({status}) before {line}:\n{}", self.log());
-                    }
-                }
-                Err(error) => panic!("notify socket: {error}"),
+            let more = self.receive(Duration::from_millis(50));
+            if self.sent.iter().any(|sent| sent == line) {
+                return self.started.elapsed();
+            }
+            if !more && let Some(status) = self.process.ended() {
+                panic!("agent ended ({status}) before {line}:\n{}", self.log());
             }
         }
         panic!(
@@ -181,12 +172,31 @@ impl Agent {
     }
 
     /// True if no `READY=1` has been sent up to now.
-    pub fn not_ready(&self) -> bool {
+    pub fn not_ready(&mut self) -> bool {
+        while self.receive(Duration::from_millis(1)) {}
+        !self.sent.iter().any(|sent| sent == "READY=1")
+    }
+
+    /// Takes one datagram of the notify socket, if one comes within `wait`.
+    fn receive(&mut self, wait: Duration) -> bool {
         let mut buffer = [0; 4096];
-        self.notify
-            .set_read_timeout(Some(Duration::from_millis(1)))
-            .unwrap();
-        self.notify.recv(&mut buffer).is_err()
+        self.notify.set_read_timeout(Some(wait)).unwrap();
+        match self.notify.recv(&mut buffer) {
+            Ok(length) => {
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                self.sent.extend(text.lines().map(str::to_owned));
+                true
+            }
+            Err(error) => {
+                let none = [
+                    ErrorKind::WouldBlock,
+                    ErrorKind::TimedOut,
+                    ErrorKind::Interrupted,
+                ];
+                assert!(none.contains(&error.kind()), "notify socket: {error}");
+                false
+            }
+        }
     }
 
     pub fn log(&self) -> String {
