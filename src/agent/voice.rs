@@ -58,3 +58,74 @@ fn lines(all: &[String], mut say: impl FnMut(&str, Option<usize>)) {
         say(line, more.filter(|_| position + 1 == LINES));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::plan::Problem;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Ok(mut log) = self.0.lock() {
+                log.extend_from_slice(bytes);
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What `voice` writes into the log about one round.
+    fn said(voice: &mut Voice, done: &[Change], failures: &[Failure], repair: bool) -> Vec<String> {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || voice.tell(done, failures, repair));
+        let bytes = log.0.lock().map(|log| log.clone()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_thing_is_said_once_and_a_crowd_is_counted() {
+        let mut voice = Voice::default();
+        let down = [Failure::Plan(Problem::ExternalDown("eth0".to_owned()))];
+        assert_eq!(
+            said(&mut voice, &[], &down, true),
+            ["WARN interface eth0 is down"]
+        );
+        assert!(said(&mut voice, &[], &down, true).is_empty());
+        assert_eq!(
+            said(&mut voice, &[], &[], true),
+            ["INFO no longer: interface eth0 is down"]
+        );
+        assert!(said(&mut voice, &[], &[], true).is_empty());
+
+        let step = |index| Change::SetUp {
+            index,
+            name: format!("eth{index}"),
+        };
+        let many: Vec<Change> = (0..1000).map(step).collect();
+        assert!(
+            said(&mut voice, &many, &[], false).is_empty(),
+            "a new goal is no repair"
+        );
+        let lines = said(&mut voice, &many, &[], true);
+        assert_eq!(lines.len(), LINES);
+        assert_eq!(lines[0], "INFO repaired: bring eth0 up");
+        assert_eq!(lines[LINES - 1], "INFO repaired: bring eth7 up more=992");
+    }
+}
