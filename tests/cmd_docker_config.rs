@@ -337,3 +337,43 @@ fn a_place_that_cannot_be_written_is_named() {
     assert_eq!(answer.code, 3, "{}", answer.stderr);
     assert_eq!(host.names(), ["file", "subnet.env"]);
 }
+
+#[test]
+#[ignore = "needs root: a network namespace"]
+fn a_subnet_that_is_routed_to_another_host_is_refused() {
+    let host = Host::new();
+    let program = assert_cmd::cargo::cargo_bin("flannelctl");
+    let table = [
+        ("10.1.74.0/24 via 192.0.2.9", 1),
+        ("10.1.74.128/25 via 192.0.2.9", 1),
+        ("10.1.75.0/24 via 192.0.2.9", 0),
+        ("10.1.0.0/16 via 192.0.2.9", 0),
+        ("110.1.74.0/24 via 192.0.2.9", 0),
+        ("10.1.74.0/24", 0),
+    ];
+    for (route, code) in table {
+        let script = format!(
+            "ip link add fct-dum type veth peer name fct-far && ip link set fct-far up && ip addr add 192.0.2.1/24 dev fct-dum && ip link set fct-dum up && \
+             ip route add {route} dev fct-dum && exec {} docker-config --daemon-json /dev/null \
+             --subnet-file {} --write {}",
+            program.display(),
+            host.path("subnet.env").display(),
+            host.path("out").display(),
+        );
+        let out = Command::new("unshare")
+            .args(["-n", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(code), "{route}: {stderr}");
+        assert_eq!(host.path("out").exists(), code == 0, "{route}");
+        if code == 1 {
+            assert!(
+                stderr.contains("192.0.2.9") && stderr.contains("10.1.74."),
+                "{stderr}"
+            );
+        } else {
+            std::fs::remove_file(host.path("out")).unwrap();
+        }
+    }
+}

@@ -461,3 +461,20 @@ fn without_flags_it_asks_on_a_terminal_only() {
     let (code, seen) = terminal.ends();
     assert_eq!((code, stored(&etcd).as_deref()), (0, Some(VXLAN)), "{seen}");
 }
+
+#[test]
+fn ctrl_c_at_a_question_ends_it() {
+    let etcd = Etcd::start();
+    etcd.put(KEY, VXLAN);
+    let mut terminal = Terminal::start(&etcd, "--network 10.5.0.0/16 --backend udp");
+    terminal.shows("Replace the network config");
+    terminal.types("\u{3}");
+    let (code, seen) = terminal.ends();
+    assert_eq!(code, 130, "{seen}");
+    // The prompt hides the cursor; it is back.
+    assert!(
+        seen.rfind("\u{1b}[?25h") > seen.rfind("\u{1b}[?25l"),
+        "{seen:?}"
+    );
+    assert_eq!(stored(&etcd).as_deref(), Some(VXLAN));
+}

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 pub struct Spinner(ProgressBar);
 
 impl Spinner {
-    /// Starts; the first drawing comes after a moment, so that a quick answer never flickers.
+    /// Starts.
     pub fn start(what: &'static str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(what);
         bar.enable_steady_tick(Duration::from_millis(120));

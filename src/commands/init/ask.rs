@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr, stdin};
 
+use console::Term;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Confirm, Input, Select};
 use ipnet::Ipv4Net;
@@ -79,7 +80,16 @@ fn has_terminal() -> bool {
 async fn prompt<T: Send + 'static>(
     ask: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(ask).await {
+    let answer = tokio::task::spawn_blocking(ask).await;
+    if !matches!(answer, Ok(Ok(_))) {
+        // The prompt hid the cursor and stands on an unfinished line. A terminal that takes neither is gone.
+        drop(
+            Term::stderr()
+                .show_cursor()
+                .and_then(|()| Term::stderr().write_line("")),
+        );
+    }
+    match answer {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(dialoguer::Error::IO(error))) if error.kind() == std::io::ErrorKind::Interrupted => {
             Err(Failure::new(Code::Interrupted, "interrupted"))

@@ -74,7 +74,7 @@ SUBNET           PUBLIC-IP  BACKEND       TYPE         TTL     STATE
 10.5.30.0/24     192.0.2.2  evil\\u{202e}  lease        1m01s   duplicate-public-ip (10.5.20.0-24), expiring (its holder does not renew it)
 10.5.40.0/24     192.0.2.4  udp           lease        -       expired (its etcd lease is gone)
 10.5.100.0/24 *  192.0.2.1  host-gw       lease        23h59m  ok
-junk\\u{1b}[2J     -          -             reservation  -       unreadable (the key is not of the form 10.5.52.0-24 or 10.5.52.0-24&fc00::-64)
+junk\\u{1b}[2J    -          -             reservation  -       unreadable (the key is not of the form 10.5.52.0-24 or 10.5.52.0-24&fc00::-64)
 ";
     assert_eq!(list().table(false, false), expected);
     assert!(list().table(true, false).contains("0000000000000007  4"));
