@@ -13,6 +13,7 @@ use std::io::Write;
 use crate::cli::{Cli, Command, EtcdArgs};
 use crate::exit::{Code, Failure};
 use crate::registry::Registry;
+use crate::report::message;
 use crate::settings::{self, Environment};
 
 /// What every command is handed.
@@ -31,7 +32,9 @@ impl Context {
     /// Usage failures: bad flags, unreadable certificate files.
     pub fn registry(&self) -> Result<Registry, Failure> {
         let options = settings::etcd(&self.etcd, &self.env)?;
-        Registry::new(options).map_err(Failure::usage)
+        let registry = Registry::new(options).map_err(Failure::usage)?;
+        registry.warnings().iter().for_each(message::warning);
+        Ok(registry)
     }
 }
 

@@ -69,12 +69,10 @@ impl LeaseList {
         }
     }
 
-    /// How many rows have anything wrong with them.
+    /// How many rows have anything wrong with them. A reservation may well wait for its node.
     pub fn problems(&self) -> usize {
-        self.leases
-            .iter()
-            .filter(|row| !row.states.is_empty())
-            .count()
+        let wrong = |row: &&Row| row.states.iter().any(|state| state.state != "unclaimed");
+        self.leases.iter().filter(wrong).count()
     }
 
     /// How many are reservations.
