@@ -77,7 +77,8 @@ fn start_log(verbose: u8, is_agent: bool) {
         (0, true) => "info",
         (0, false) => "warn",
         (1, _) => "flannelctl=debug,info",
-        (_, _) => "flannelctl=trace,debug",
+        // h2 at trace may show etcd's session token.
+        (_, _) => "flannelctl=trace,debug,h2=warn,hyper=warn,tonic=warn,tower=warn,rustls=warn",
     };
     let filter =
         EnvFilter::try_from_env("FLANNELCTL_LOG").unwrap_or_else(|_| EnvFilter::new(level));

@@ -98,10 +98,7 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
 
     let (followed_in, mut followed) = watch::channel(Followed::default());
     let follower = follow(registry.clone(), followed_in, token.clone());
-    tasks.spawn(async move {
-        follower.await;
-        Ok(End::Asked)
-    });
+    spawn(tasks, token, "follow", follower);
 
     let table = prepared.udp.as_ref().map(|udp| udp.table());
     let device = prepared.udp.as_ref().map(|udp| udp.device());
@@ -155,28 +152,33 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
     tracing::info!("ready: {}", settings.subnet_file.display());
 
     let (goals_in, goals) = watch::channel(goal);
-    spawn_asked(
+    spawn(
         tasks,
         token,
+        "peers",
         peering.run(followed.clone(), status.clone(), device, goals_in),
     );
-    spawn_asked(
+    spawn(
         tasks,
         token,
+        "reconcile",
         reconciler.run(goals, status_in, token.clone()),
     );
     let rules = start::firewall_goal(settings, &chosen, &base);
-    let (_, rules) = watch::channel(rules);
+    let (rules_in, rules) = watch::channel(rules);
     let (firewall_in, _) = watch::channel(firewall);
     let options = GuardOptions {
         resync: settings.firewall_resync.unwrap_or_default(),
         prefer_nft: chosen.config.nftables,
     };
-    spawn_asked(
-        tasks,
-        token,
-        guard(rules, options, token.clone(), firewall_in),
-    );
+    let guarded = {
+        let token = token.clone();
+        async move {
+            guard(rules, options, token, firewall_in).await;
+            drop(rules_in); // one goal for this life; its channel must outlive the guard
+        }
+    };
+    spawn(tasks, token, "guard", guarded);
     let kept = token.clone();
     tasks.spawn(async move {
         match kept
@@ -189,7 +191,12 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
             Some(Ok(())) | None => Ok(End::Asked),
         }
     });
-    spawn_asked(tasks, token, watchdog(Arc::clone(vitals), token.clone()));
+    spawn(
+        tasks,
+        token,
+        "watchdog",
+        watchdog(Arc::clone(vitals), token.clone()),
+    );
     tasks.spawn(other_underlay(
         settings.interface.clone(),
         underlay,
@@ -199,20 +206,26 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
     Ok(())
 }
 
-/// A task whose end means nothing but that it was asked to end.
-fn spawn_asked(
+/// A task that runs until it is told to end; any earlier end is a failure of the agent.
+fn spawn(
     tasks: &mut Tasks,
     token: &CancellationToken,
+    name: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
 ) {
     let token = token.clone();
     tasks.spawn(async move {
-        // Tasks with a token of their own end by it in order; this bounds the others.
+        // Tasks that know the token end by it in order; this bounds the others.
         tokio::select! {
             () = task => {}
             () = async { token.cancelled().await; tokio::time::sleep(FAREWELL).await } => {}
         }
-        Ok(End::Asked)
+        if token.is_cancelled() {
+            return Ok(End::Asked);
+        }
+        Err(Failure::could_not_run(format!(
+            "the agent's task {name} ended by itself"
+        )))
     });
 }
 
