@@ -1,6 +1,6 @@
 //! What can be wrong at the start or in a command: each has its message and its exit code, nothing is
 //! lost, and an agent that can go on later does.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod lab;
 

@@ -1,5 +1,6 @@
 //! What happens in etcd and what agents make of it: junk, reservations, compaction, partitions, races,
-//! an etcd that is away (conformance 7 to 10, 18; W1 to W14).
+//! an etcd that is away (conformance 7 to 10, 18; W1 to W14). Agents take one of the first hundred free
+//! subnets: made-up peers are above.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod lab;
@@ -41,20 +42,20 @@ fn junk_keys_and_values_harm_nobody() {
     let ping = overlay.node(0).ping(overlay.inside(1));
     for (key, value) in [
         ("subnets/foo", "bar"),
-        ("subnets/10.1.70.0-24", "not json"),
-        ("subnets/10.1.71.0-24", ""),
-        ("subnets/10.1.72.0-32", r#"{"PublicIP":"192.0.2.72"}"#),
-        ("subnets/10.1.73.0-24", r#"{"PublicIP":null}"#),
+        ("subnets/10.1.170.0-24", "not json"),
+        ("subnets/10.1.171.0-24", ""),
+        ("subnets/10.1.172.0-32", r#"{"PublicIP":"192.0.2.72"}"#),
+        ("subnets/10.1.173.0-24", r#"{"PublicIP":null}"#),
         (
-            "subnets/10.1.74.0-24",
+            "subnets/10.1.174.0-24",
             r#"{"PublicIP":"192.0.2.74","BackendType":"vxlan"}"#,
         ),
         (
-            "subnets/10.1.75.0-24",
+            "subnets/10.1.175.0-24",
             r#"{"PublicIP":"192.0.2.75","BackendType":"host-gw"}"#,
         ),
         (
-            "subnets/10.1.76.0-24",
+            "subnets/10.1.176.0-24",
             &vxlan_record("192.0.2.76", r"\u001b[31mno mac"),
         ),
         (
@@ -66,7 +67,7 @@ fn junk_keys_and_values_harm_nobody() {
             &vxlan_record("192.0.2.98", "02:00:00:00:00:98"),
         ),
         (
-            "subnets-old/10.1.77.0-24",
+            "subnets-old/10.1.177.0-24",
             &vxlan_record("192.0.2.77", "02:00:00:00:00:77"),
         ),
     ] {
@@ -74,20 +75,20 @@ fn junk_keys_and_values_harm_nobody() {
     }
     for key in [
         "subnets/foo",
-        "subnets/10.1.70.0-24",
-        "subnets/10.1.73.0-24",
+        "subnets/10.1.170.0-24",
+        "subnets/10.1.173.0-24",
     ] {
         overlay.etcd.delete(key);
     }
     // Events still arrive after all that.
     let record = vxlan_record("192.0.2.80", "02:00:00:00:00:80");
-    overlay.etcd.put_leased("subnets/10.1.80.0-24", &record);
+    overlay.etcd.put_leased("subnets/10.1.180.0-24", &record);
     for host in overlay.lab.nodes() {
-        sends_to(host, "10.1.80.0/24", "192.0.2.80", SOON);
+        sends_to(host, "10.1.180.0/24", "192.0.2.80", SOON);
     }
-    overlay.etcd.delete("subnets/10.1.80.0-24");
+    overlay.etcd.delete("subnets/10.1.180.0-24");
     for (host, before) in overlay.lab.nodes().iter().zip(&before) {
-        host.routes("10.1.80.0/24", "", SOON);
+        host.routes("10.1.180.0/24", "", SOON);
         until("the kernel to be as before", HEAL, || {
             (host.kernel() == *before).then_some(())
         });
@@ -266,14 +267,14 @@ fn agents_that_start_at_once_share_a_small_network_and_the_last_is_told() {
 fn a_dual_stack_lease_serves_a_node_without_ipv6() {
     let overlay = Overlay::new(2, "vxlan");
     let record = r#"{"PublicIP":"192.0.2.60","PublicIPv6":"2001:db8::60","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:60"},"BackendV6Data":{"VNI":1,"VtepMAC":"02:00:00:00:06:60"}}"#;
-    let key = "subnets/10.1.60.0-24&fd00:1:2:3::-64";
+    let key = "subnets/10.1.160.0-24&fd00:1:2:3::-64";
     overlay.etcd.put_leased(key, record);
     for host in overlay.lab.nodes() {
-        sends_to(host, "10.1.60.0/24", "192.0.2.60", SOON);
+        sends_to(host, "10.1.160.0/24", "192.0.2.60", SOON);
     }
     overlay.etcd.delete(key);
     for host in overlay.lab.nodes() {
-        host.routes("10.1.60.0/24", "", SOON);
+        host.routes("10.1.160.0/24", "", SOON);
     }
     overlay.connected(SOON);
 }
@@ -296,9 +297,9 @@ fn a_lost_etcd_changes_nothing_and_a_returned_one_is_followed() {
         } else {
             r#"{"PublicIP":"192.0.2.80","PublicIPv6":null,"BackendType":"host-gw"}"#.to_owned()
         };
-        overlay.etcd.put_leased("subnets/10.1.80.0-24", &record);
+        overlay.etcd.put_leased("subnets/10.1.180.0-24", &record);
         for host in overlay.lab.nodes() {
-            host.routes("10.1.80.0/24", "dev", RECONNECT);
+            host.routes("10.1.180.0/24", "dev", RECONNECT);
         }
         let report = ping.stop();
         assert!(report.lost.is_empty(), "{report:?}");
@@ -317,23 +318,23 @@ fn a_lost_etcd_changes_nothing_and_a_returned_one_is_followed() {
 fn a_peer_that_leaves_or_moves_is_followed_at_once() {
     let overlay = Overlay::new(1, "vxlan");
     let host = overlay.node(0);
-    let key = "subnets/10.1.44.0-24";
+    let key = "subnets/10.1.144.0-24";
     overlay
         .etcd
         .put_leased(key, &vxlan_record("192.0.2.44", "02:00:00:00:00:44"));
-    sends_to(host, "10.1.44.0/24", "192.0.2.44", HEAL);
+    sends_to(host, "10.1.144.0/24", "192.0.2.44", HEAL);
     overlay
         .etcd
         .put_leased(key, &vxlan_record("192.0.2.45", "02:00:00:00:00:45"));
-    sends_to(host, "10.1.44.0/24", "192.0.2.45", HEAL);
+    sends_to(host, "10.1.144.0/24", "192.0.2.45", HEAL);
     until("the old entries to go", HEAL, || {
         let old = host.bridge("fdb show dev flannel.1") + &host.ip("neigh show dev flannel.1");
         (!old.contains(":44") && !old.contains("192.0.2.44")).then_some(())
     });
     overlay.etcd.delete(key);
-    host.routes("10.1.44.0/24", "", HEAL);
+    host.routes("10.1.144.0/24", "", HEAL);
     until("all its entries to go", HEAL, || {
         let old = host.bridge("fdb show dev flannel.1") + &host.ip("neigh show dev flannel.1");
-        (!old.contains(":45") && !old.contains("10.1.44.0")).then_some(())
+        (!old.contains(":45") && !old.contains("10.1.144.0")).then_some(())
     });
 }

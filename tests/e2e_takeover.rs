@@ -163,7 +163,7 @@ fn a_host_gw_host_of_flanneld_is_taken_over_without_loss() {
         peer.address
     ));
     // Its peer left while it was down, and it never cleans up.
-    old.ip("route add 10.1.34.0/24 via 192.0.2.34 dev eth0 proto boot");
+    old.ip("route add 10.1.134.0/24 via 192.0.2.34 dev eth0 proto boot");
     flanneld_rules(old, "10.1.33.0/24");
     old.stand_in_for_docker();
     let ping = old.ping(peer.inside());
@@ -176,7 +176,7 @@ fn a_host_gw_host_of_flanneld_is_taken_over_without_loss() {
     assert_eq!(etcd.get("subnets/10.1.33.0-24").as_deref(), Some(record));
     let report = ping.stop();
     assert!(report.lost.is_empty(), "{report:?}");
-    old.routes("10.1.34.0/24", "", HEAL);
+    old.routes("10.1.134.0/24", "", HEAL);
     no_rule_twice(old);
 }
 

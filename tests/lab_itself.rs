@@ -46,6 +46,8 @@ fn etcd_keeps_its_data_over_a_crash() {
     assert_eq!(etcd.subnets().len(), 300);
     assert_ne!(etcd.lease_of("subnets/10.6.0.0-30"), 0);
     assert_eq!(etcd.lease_of("config"), 0);
+    let value = r#"{"PublicIP":"192.0.2.200","BackendType":"x70"}"#;
+    assert_eq!(etcd.get("subnets/10.6.1.24-30").as_deref(), Some(value));
     etcd.compact();
 }
 

@@ -17,6 +17,7 @@ use super::runtime::RuntimeFolder;
 use crate::exit::Failure;
 use crate::forward::Accept;
 use crate::kernel::interfaces;
+use crate::kernel::udp::UdpSocket;
 use crate::plan::firewall::FirewallGoal;
 use crate::plan::goal::{Goal, Host, vxlan_device};
 use crate::plan::interface::Underlay;
@@ -168,8 +169,23 @@ pub async fn prepare(
     blackhole: bool,
     reconciler: &mut Reconciler,
 ) -> Result<Prepared, Failure> {
+    let address = underlay.external.address;
     let udp = match chosen.backend {
-        Backend::Udp { .. } => Some(UdpBackend::open().map_err(Failure::could_not_run)?),
+        Backend::Udp { port } => {
+            // Closed again at once: the data path binds it when the lease is held.
+            drop(
+                UdpSocket::bind(SocketAddrV4::new(address, port))
+                    .map_err(Failure::could_not_run)?,
+            );
+            Some(UdpBackend::open().map_err(Failure::could_not_run)?)
+        }
+        Backend::HostGw if underlay.public_ip != address => {
+            return Err(Failure::could_not_run(format!(
+                "host-gw cannot use the public IP {}: peers route to this host's own address {address}",
+                underlay.public_ip
+            ))
+            .with_remedy("leave --public-ip out, or use the backend vxlan across networks"));
+        }
         _ => None,
     };
     let mut goal = Goal {

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::{Etcd, Host, Proc, until};
@@ -13,9 +14,13 @@ use super::{Etcd, Host, Proc, until};
 /// The environment of all programs of the lab is this and nothing of the caller's.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The binary under test.
+/// The binary under test; `FLANNELCTL_TEST_BINARY=/path` puts another build in its place.
 pub fn flannelctl() -> &'static str {
-    env!("CARGO_BIN_EXE_flannelctl")
+    static BINARY: OnceLock<String> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let given = std::env::var("FLANNELCTL_TEST_BINARY");
+        given.unwrap_or_else(|_| env!("CARGO_BIN_EXE_flannelctl").to_owned())
+    })
 }
 
 /// An agent (or a flanneld) that runs on a host.

@@ -136,7 +136,8 @@ impl Etcd {
             // etcdctl's transaction text: compares, successes, failures, each ended by an empty line.
             let mut text = String::from("\n");
             for (key, value) in chunk {
-                text += &format!("put --lease={lease} {PREFIX}/{key} '{value}'\n");
+                let quoted = value.replace('"', "\\\"");
+                text += &format!("put --lease={lease} {PREFIX}/{key} \"{quoted}\"\n");
             }
             text += "\n\n";
             self.transaction(&text);
