@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::{Read, Write};
-use std::process::{Child, Command as Process, Stdio};
-
 use assert_cmd::Command;
 
 #[path = "support/etcd.rs"]
@@ -358,123 +355,11 @@ fn another_prefix_and_an_etcd_that_is_not_there() {
     assert!(out.stdout.is_empty() && stderr.contains(&url), "{stderr}");
 }
 
-/// The command on a terminal of its own (script, of Debian's essential bsdutils).
-struct Terminal {
-    child: Child,
-    seen: String,
-}
-
-impl Terminal {
-    fn start(etcd: &Etcd, args: &str) -> Self {
-        let program = assert_cmd::cargo::cargo_bin("flannelctl");
-        let line = format!(
-            "{} --etcd-endpoints {} init {args}",
-            program.display(),
-            etcd.url
-        );
-        let child = Process::new("script")
-            .args(["-qefc", &line, "/dev/null"])
-            .env("TERM", "xterm")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            child,
-            seen: String::new(),
-        }
-    }
-
-    /// Reads until `text` was shown; the test program's own time limit ends it otherwise.
-    fn shows(&mut self, text: &str) {
-        let out = self.child.stdout.as_mut().unwrap();
-        let mut buffer = [0; 1024];
-        while !self.seen.contains(text) {
-            let count = out.read(&mut buffer).unwrap();
-            assert!(count > 0, "{text:?} never shown in {:?}", self.seen);
-            self.seen
-                .push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-    }
-
-    fn types(&mut self, text: &str) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-        stdin.flush().unwrap();
-    }
-
-    fn ends(mut self) -> (i32, String) {
-        let mut rest = String::new();
-        self.child
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_to_string(&mut rest)
-            .unwrap();
-        self.seen.push_str(&rest);
-        (self.child.wait().unwrap().code().unwrap(), self.seen)
-    }
-}
-
 #[test]
-fn on_a_terminal_the_change_is_confirmed() {
-    let etcd = Etcd::start();
-    for (answer, code, changed) in [("n", 1, false), ("y", 0, true)] {
-        etcd.put(KEY, VXLAN);
-        let mut terminal = Terminal::start(&etcd, "--network 10.5.0.0/16 --backend udp");
-        terminal.shows("Replace the network config");
-        terminal.types(answer);
-        let (ended, seen) = terminal.ends();
-        assert_eq!(ended, code, "{seen}");
-        assert_eq!(stored(&etcd).as_deref() != Some(VXLAN), changed, "{seen}");
-    }
-}
-
-#[test]
-fn somebody_elses_change_meanwhile_is_not_overwritten() {
-    let etcd = Etcd::start();
-    etcd.put(KEY, VXLAN);
-    let mut terminal = Terminal::start(&etcd, "--network 10.5.0.0/16 --backend udp");
-    terminal.shows("Replace the network config");
-    let theirs = r#"{"Network":"10.6.0.0/16"}"#;
-    etcd.put(KEY, theirs);
-    terminal.types("y");
-    let (code, seen) = terminal.ends();
-    assert_eq!(code, 3, "{seen}");
-    assert!(seen.contains("somebody else"), "{seen}");
-    assert_eq!(stored(&etcd).as_deref(), Some(theirs));
-}
-
-#[test]
-fn without_flags_it_asks_on_a_terminal_only() {
+fn without_a_terminal_nothing_is_asked() {
     let etcd = Etcd::start();
     let answer = init(&etcd, &[]);
     assert_eq!((answer.code, answer.stdout.as_str()), (2, ""));
     assert!(answer.stderr.contains("--network"), "{}", answer.stderr);
-    let mut terminal = Terminal::start(&etcd, "");
-    terminal.shows("Network of all containers");
-    terminal.types("\r");
-    terminal.shows("host-gw: plain routes");
-    terminal.types("\r");
-    terminal.shows("Write this network config");
-    terminal.types("y");
-    let (code, seen) = terminal.ends();
-    assert_eq!((code, stored(&etcd).as_deref()), (0, Some(VXLAN)), "{seen}");
-}
-
-#[test]
-fn ctrl_c_at_a_question_ends_it() {
-    let etcd = Etcd::start();
-    etcd.put(KEY, VXLAN);
-    let mut terminal = Terminal::start(&etcd, "--network 10.5.0.0/16 --backend udp");
-    terminal.shows("Replace the network config");
-    terminal.types("\u{3}");
-    let (code, seen) = terminal.ends();
-    assert_eq!(code, 130, "{seen}");
-    // The prompt hides the cursor; it is back.
-    assert!(
-        seen.rfind("\u{1b}[?25h") > seen.rfind("\u{1b}[?25l"),
-        "{seen:?}"
-    );
-    assert_eq!(stored(&etcd).as_deref(), Some(VXLAN));
+    assert_eq!(stored(&etcd), None);
 }
