@@ -31,8 +31,18 @@ fn ping(from: &lab::Net, to: Ipv4Addr, args: &[&str]) -> String {
 #[test]
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn containers_and_hosts_reach_each_other() {
+    everything_passes(true);
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device"]
+fn they_do_so_without_offload() {
+    everything_passes(false);
+}
+
+fn everything_passes(offload: bool) {
     let lab = Lab::new(2);
-    let (a, b) = pair(&lab, Accept::Peers);
+    let (a, b) = pair(&lab, offload);
     // Container to container: one hop on each host's stack and one for each end of the tunnel.
     let text = ping(&a.container, b.container_address(), &[]);
     assert!(text.contains("ttl=60"), "{text}");
@@ -117,7 +127,7 @@ fn datagrams(a: &Node, b: &Node) {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn the_wire_carries_one_raw_packet_a_datagram() {
     let lab = Lab::new(2);
-    let a = Node::new(&lab, 0, Accept::Peers);
+    let a = Node::new(&lab, 0, true);
     let far = lab.node(1);
     let socket = far.within(|| UdpSocket::bind(SocketAddrV4::new(far.address, PORT)).unwrap());
     socket.set_read_timeout(Some(SECONDS)).unwrap();
@@ -149,7 +159,7 @@ fn the_wire_carries_one_raw_packet_a_datagram() {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn hostile_datagrams_are_dropped_and_counted() {
     let lab = Lab::new(3);
-    let (a, b) = pair(&lab, Accept::Peers);
+    let (a, b) = pair(&lab, true);
     let to = SocketAddrV4::new(a.host.address, PORT);
     // From the peer's address, but by hand: its pump's place is taken.
     drop(b.pump);
@@ -236,7 +246,7 @@ fn hostile_datagrams_are_dropped_and_counted() {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn icmp_errors_reach_the_sender() {
     let lab = Lab::new(2);
-    let (a, b) = pair(&lab, Accept::Peers);
+    let (a, b) = pair(&lab, true);
     // As strict as hosts come.
     for host in [&a.host, &b.host, &a.container] {
         host.sysctl("net/ipv4/conf/all/rp_filter", "1");
@@ -277,7 +287,7 @@ fn icmp_errors_reach_the_sender() {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn a_stop_takes_less_than_a_second_and_says_why() {
     let lab = Lab::new(2);
-    let (mut a, mut b) = pair(&lab, Accept::Peers);
+    let (mut a, mut b) = pair(&lab, true);
     let flood = a.container.ping(b.container_address());
     flood.answered(5, SECONDS);
     let pump = a.pump.take().unwrap();
@@ -304,13 +314,13 @@ fn a_stop_takes_less_than_a_second_and_says_why() {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn a_deleted_device_comes_back_under_its_name() {
     let lab = Lab::new(2);
-    let b = Node::new(&lab, 1, Accept::Peers);
+    let b = Node::new(&lab, 1, true);
     let host = lab.node(0).clone();
     let cancel = CancellationToken::new();
     let (mut device, table, counters, thread) = host.within(|| {
         // flannel0 is taken: the next free number is.
         host.ip("link add flannel0 type bridge");
-        let backend = UdpBackend::open().unwrap();
+        let backend = UdpBackend::open(true).unwrap();
         let seen = (backend.device(), backend.table(), backend.counters());
         let settings = UdpSettings {
             bind: SocketAddrV4::new(host.address, PORT),
@@ -358,11 +368,11 @@ fn a_deleted_device_comes_back_under_its_name() {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn what_is_in_the_way_is_named() {
     let lab = Lab::new(1);
-    let a = Node::new(&lab, 0, Accept::Peers);
+    let a = Node::new(&lab, 0, true);
     a.host.within(|| {
         let start = |bind: SocketAddrV4| {
             let config = PumpConfig {
-                tun: Tun::open().unwrap(),
+                tun: Tun::open(true).unwrap(),
                 bind,
                 tunnel_address: Ipv4Addr::new(10, 5, 1, 0),
                 accept: Accept::Peers,
@@ -382,11 +392,11 @@ fn what_is_in_the_way_is_named() {
             text.contains("203.0.113.1:8285: the address is not on this host"),
             "{text}"
         );
-        let text = Tun::open_named("flannel0").err().unwrap().to_string();
+        let text = Tun::open_named("flannel0", true).err().unwrap().to_string();
         assert!(text.contains("flannel0 is taken"), "{text}");
-        let text = Tun::open_named("eth0").err().unwrap().to_string();
+        let text = Tun::open_named("eth0", true).err().unwrap().to_string();
         assert!(text.contains("eth0 is taken"), "{text}");
-        let text = Tun::open_named("a-name-that-is-too-long")
+        let text = Tun::open_named("a-name-that-is-too-long", true)
             .err()
             .unwrap()
             .to_string();

@@ -1,6 +1,7 @@
 //! What the data path has done, as numbers that anybody may read while it runs.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -39,8 +40,8 @@ reasons! {
     NoPeer = "no_peer",
     /// The TTL ended here.
     TtlExceeded = "ttl_exceeded",
-    /// Longer than the path to the peer takes, and not to be cut.
-    TooBig = "too_big",
+    /// Packet and offload header contradict each other.
+    BadOffload = "bad_offload",
     /// The kernel refused to send it.
     SendRefused = "send_refused",
     /// It came from an address that is no peer's.
@@ -95,11 +96,71 @@ impl Direction {
     }
 }
 
+/// Which of the kernel's offloads are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offload {
+    /// TCP comes from the device whole and goes to it whole.
+    pub tso: bool,
+    /// UDP does (Linux 6.2).
+    pub uso: bool,
+    /// One send carries many datagrams (`UDP_SEGMENT`, Linux 4.18).
+    pub udp_segment: bool,
+    /// One receive brings many datagrams (`UDP_GRO`, Linux 5.0).
+    pub udp_gro: bool,
+}
+
+impl Offload {
+    /// Each offload's name, and whether it is in use.
+    pub fn each(&self) -> [(&'static str, bool); 4] {
+        [
+            ("tso", self.tso),
+            ("uso", self.uso),
+            ("udp_segment", self.udp_segment),
+            ("udp_gro", self.udp_gro),
+        ]
+    }
+}
+
+impl fmt::Display for Offload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut used = self
+            .each()
+            .into_iter()
+            .filter(|(_, used)| *used)
+            .map(|(name, _)| name);
+        f.write_str(used.next().unwrap_or("none"))?;
+        used.try_for_each(|name| write!(f, " {name}"))
+    }
+}
+
 /// The numbers of both directions.
 #[derive(Debug, Default)]
 pub struct Counters {
+    offload: AtomicU8,
     /// TUN → UDP: from this host to peers.
     pub sent: Direction,
     /// UDP → TUN: from peers to this host.
     pub received: Direction,
+}
+
+impl Counters {
+    /// The offloads in use now.
+    pub fn offload(&self) -> Offload {
+        let bits = self.offload.load(Relaxed);
+        Offload {
+            tso: bits & 1 != 0,
+            uso: bits & 2 != 0,
+            udp_segment: bits & 4 != 0,
+            udp_gro: bits & 8 != 0,
+        }
+    }
+
+    /// Says which offloads are in use.
+    pub fn set_offload(&self, offload: Offload) {
+        let mut bits = 0;
+        for (bit, (_, used)) in (0..).zip(offload.each()) {
+            bits |= u8::from(used) << bit;
+        }
+        self.offload.store(bits, Relaxed);
+    }
 }

@@ -1,4 +1,5 @@
-//! Many datagrams a system call: `sendmmsg` and `recvmmsg` over one buffer, addressed by offsets.
+//! Many datagrams a system call: `sendmmsg` and `recvmmsg` over one buffer, addressed by offsets, with the
+//! kernel's own cutting (`UDP_SEGMENT`) and merging (`UDP_GRO`) where it is asked for.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -7,17 +8,15 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
+use crate::forward::group::Message;
 use crate::packet::Span;
 
-/// One send: some parts of the buffer, put together, to one peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Message {
-    /// Where it goes.
-    pub to: SocketAddrV4,
-    /// Index of its first part.
-    pub first: u32,
-    /// Number of its parts.
-    pub parts: u32,
+/// One control message as the kernel lays it out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Control<T> {
+    header: libc::cmsghdr,
+    value: T,
 }
 
 /// Memory for `sendmmsg`, allocated once.
@@ -25,24 +24,27 @@ pub struct SendBatch {
     headers: Vec<libc::mmsghdr>,
     parts: Vec<libc::iovec>,
     names: Vec<libc::sockaddr_in>,
+    controls: Vec<Control<u16>>,
 }
 
 impl SendBatch {
-    /// Room for `messages` messages of `parts` parts in all; larger batches are sent in several
-    /// calls or grow it once.
+    /// Room for `messages` messages of `parts` parts in all before it grows.
     pub fn new(messages: usize, parts: usize) -> Self {
         Self {
             headers: Vec::with_capacity(messages),
             parts: Vec::with_capacity(parts),
             names: Vec::with_capacity(messages),
+            controls: Vec::with_capacity(messages),
         }
     }
 
-    /// Sends the messages in order with one call and returns how many the kernel took, at least one.
-    /// A message with a part beyond the buffer is `InvalidInput`.
+    /// Sends the messages in order with one call and returns how many the kernel took, at least
+    /// one. A message of several datagrams is cut by the kernel. `parts` of `buffer` are what the
+    /// messages refer to.
     ///
     /// # Errors
-    /// What the kernel said about the first message; none was sent.
+    /// What the kernel said about the first message; none was sent. `InvalidInput` for a part that
+    /// does not exist or is beyond the buffer.
     pub fn send(
         &mut self,
         socket: &impl AsFd,
@@ -51,28 +53,37 @@ impl SendBatch {
         parts: &[Span],
     ) -> io::Result<usize> {
         self.headers.clear();
-        self.names.clear();
         self.parts.clear();
-        for span in parts {
-            let bytes = span.of(buffer).ok_or(io::ErrorKind::InvalidInput)?;
-            self.parts.push(libc::iovec {
-                iov_base: bytes.as_ptr().cast_mut().cast(),
-                iov_len: bytes.len(),
-            });
-        }
-        self.names
-            .extend(messages.iter().map(|message| socket_name(message.to)));
-        for (message, name) in messages.iter().zip(&mut self.names) {
+        self.names.clear();
+        self.controls.clear();
+        for message in messages {
             let first = message.first as usize;
-            let parts = self
-                .parts
-                .get_mut(first..first + message.parts as usize)
-                .ok_or(io::ErrorKind::InvalidInput)?;
-            self.headers.push(header(name, parts, &mut []));
+            let spans = parts.get(first..first + message.parts as usize);
+            for span in spans.ok_or(io::ErrorKind::InvalidInput)? {
+                let bytes = span.of(buffer).ok_or(io::ErrorKind::InvalidInput)?;
+                self.parts.push(libc::iovec {
+                    iov_base: bytes.as_ptr().cast_mut().cast(),
+                    iov_len: bytes.len(),
+                });
+            }
+            self.names.push(socket_name(message.to));
+            self.controls.push(segment_control(message.size));
         }
-        // SAFETY: the headers point to names and parts that were filled above and are not moved
-        // before the call ends; the parts point into `buffer`, which is borrowed for the call and
-        // which the kernel only reads.
+        // No list grows from here on: pointers into them stay good.
+        let mut rest = self.parts.as_mut_slice();
+        let memory = self.names.iter_mut().zip(&mut self.controls);
+        for (message, (name, control)) in messages.iter().zip(memory) {
+            let (own, others) = rest.split_at_mut(message.parts as usize);
+            rest = others;
+            let mut header = header(name, own);
+            if message.count > 1 {
+                attach(&mut header, control);
+            }
+            self.headers.push(header);
+        }
+        // SAFETY: the headers point to names, controls and parts that live in `self` and are not
+        // moved before the call ends; the parts point into `buffer`, which is borrowed for the call
+        // and which the kernel only reads.
         let sent = unsafe {
             libc::sendmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -85,13 +96,15 @@ impl SendBatch {
     }
 }
 
-/// One datagram that came.
+/// What came from one sender: one datagram, or several of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
     /// Its sender's address.
     pub from: Ipv4Addr,
-    /// Its bytes in the buffer.
+    /// The bytes of all its datagrams in the buffer.
     pub span: Span,
+    /// Bytes of each datagram but the last; at least 1.
+    pub size: usize,
     /// It was longer than its slot; the rest is lost.
     pub truncated: bool,
 }
@@ -101,6 +114,7 @@ pub struct ReceiveBatch {
     headers: Vec<libc::mmsghdr>,
     parts: Vec<libc::iovec>,
     names: Vec<libc::sockaddr_in>,
+    controls: Vec<Control<libc::c_int>>,
     slot: usize,
 }
 
@@ -111,10 +125,12 @@ impl ReceiveBatch {
             iov_base: ptr::null_mut(),
             iov_len: 0,
         };
+        let nobody = socket_name(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         Self {
             headers: Vec::with_capacity(messages),
             parts: vec![empty; messages],
-            names: vec![socket_name(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)); messages],
+            names: vec![nobody; messages],
+            controls: vec![empty_control(0); messages],
             slot,
         }
     }
@@ -124,21 +140,29 @@ impl ReceiveBatch {
         self.parts.len() * self.slot
     }
 
-    /// Receives what is there, without waiting, and returns how many messages came.
+    /// Receives what is there, `most` messages at most, without waiting, and returns how many came.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; else what the kernel said.
-    pub fn receive(&mut self, socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn receive(
+        &mut self,
+        socket: &impl AsFd,
+        buffer: &mut [u8],
+        most: usize,
+    ) -> io::Result<usize> {
         self.headers.clear();
-        let slots = buffer.chunks_exact_mut(self.slot);
-        for ((slot, part), name) in slots.zip(&mut self.parts).zip(&mut self.names) {
+        let slots = buffer.chunks_exact_mut(self.slot).take(most);
+        let memory = self.names.iter_mut().zip(&mut self.controls);
+        for ((slot, part), (name, control)) in slots.zip(&mut self.parts).zip(memory) {
             part.iov_base = slot.as_mut_ptr().cast();
             part.iov_len = slot.len();
-            self.headers
-                .push(header(name, std::slice::from_mut(part), &mut []));
+            *control = empty_control(0);
+            let mut header = header(name, std::slice::from_mut(part));
+            attach(&mut header, control);
+            self.headers.push(header);
         }
-        // SAFETY: each header points to its own name and part, which stay where they are until the
-        // call ends; the parts point to disjoint slots of `buffer`, which is borrowed mutably.
+        // SAFETY: each header points to its own name, control and part, which stay where they are until
+        // the call ends; the parts point to disjoint slots of `buffer`, which is borrowed mutably.
         let came = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -155,9 +179,15 @@ impl ReceiveBatch {
     pub fn message(&self, index: usize) -> Option<Received> {
         let header = self.headers.get(index)?;
         let name = self.names.get(index)?;
+        let control = self.controls.get(index)?;
+        let len = header.msg_len as usize;
+        let merged =
+            control.header.cmsg_level == libc::SOL_UDP && control.header.cmsg_type == libc::UDP_GRO;
+        let size = usize::try_from(control.value).ok().filter(|_| merged);
         Some(Received {
             from: Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr)),
-            span: Span::new(index * self.slot, header.msg_len as usize),
+            span: Span::new(index * self.slot, len),
+            size: size.unwrap_or(len).max(1),
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         })
     }
@@ -174,21 +204,32 @@ fn socket_name(address: SocketAddrV4) -> libc::sockaddr_in {
     }
 }
 
-fn header(
-    name: &mut libc::sockaddr_in,
-    parts: &mut [libc::iovec],
-    control: &mut [u64],
-) -> libc::mmsghdr {
-    // SAFETY: msghdr is plain C data for which all zeroes is a valid value (and the only way to
+fn header(name: &mut libc::sockaddr_in, parts: &mut [libc::iovec]) -> libc::mmsghdr {
+    // SAFETY: mmsghdr is plain C data for which all zeroes is a valid value (and the only way to
     // set its private padding on all targets).
     let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
     header.msg_hdr.msg_name = ptr::from_mut(name).cast();
     header.msg_hdr.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
     header.msg_hdr.msg_iov = parts.as_mut_ptr();
     header.msg_hdr.msg_iovlen = parts.len() as _;
-    if !control.is_empty() {
-        header.msg_hdr.msg_control = control.as_mut_ptr().cast();
-        header.msg_hdr.msg_controllen = mem::size_of_val(control) as _;
-    }
     header
+}
+
+fn attach<T>(header: &mut libc::mmsghdr, control: &mut Control<T>) {
+    header.msg_hdr.msg_control = ptr::from_mut(control).cast();
+    header.msg_hdr.msg_controllen = mem::size_of::<Control<T>>() as _;
+}
+
+fn empty_control<T>(value: T) -> Control<T> {
+    // SAFETY: cmsghdr is plain C data for which all zeroes is a valid value.
+    let header: libc::cmsghdr = unsafe { mem::zeroed() };
+    Control { header, value }
+}
+
+fn segment_control(size: u16) -> Control<u16> {
+    let mut control = empty_control(size);
+    control.header.cmsg_len = (mem::offset_of!(Control<u16>, value) + mem::size_of::<u16>()) as _;
+    control.header.cmsg_level = libc::SOL_UDP;
+    control.header.cmsg_type = libc::UDP_SEGMENT;
+    control
 }

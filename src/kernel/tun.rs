@@ -7,6 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use tun::AbstractDevice;
 
+use crate::packet::Span;
+use crate::packet::vnet::Vnet;
+
 /// Longest device name, without the closing zero byte.
 const MAX_NAME: usize = libc::IFNAMSIZ - 1;
 
@@ -49,26 +52,38 @@ pub enum TunError {
     },
 }
 
+/// What a device hands over and takes half made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TunOffload {
+    /// Each packet has a `virtio_net_hdr` before it; checksums may be unfinished.
+    pub header: bool,
+    /// TCP over IPv4 comes whole, up to 64 KiB.
+    pub tso: bool,
+    /// UDP comes and goes whole (Linux 6.2).
+    pub uso: bool,
+}
+
 /// An open TUN device: layer 3, no packet information, not persistent, never blocking.
 pub struct Tun {
     device: tun::Device,
     name: String,
+    offload: TunOffload,
 }
 
 impl Tun {
-    /// Opens the first free `flannelN`.
+    /// Opens the first free `flannelN`, with all offloads that this kernel has or with none.
     ///
     /// # Errors
     /// `TunError` says what is missing.
-    pub fn open() -> Result<Self, TunError> {
-        Self::open_named(NAME_PATTERN)
+    pub fn open(offload: bool) -> Result<Self, TunError> {
+        Self::open_named(NAME_PATTERN, offload)
     }
 
     /// Opens a device by name; one `%d` in it stands for the first free number.
     ///
     /// # Errors
     /// `TunError` says what is missing.
-    pub fn open_named(name: &str) -> Result<Self, TunError> {
+    pub fn open_named(name: &str, offload: bool) -> Result<Self, TunError> {
         if name.is_empty() || name.len() > MAX_NAME || name.contains(['/', '\0']) {
             return Err(TunError::BadName(name.to_owned()));
         }
@@ -77,19 +92,31 @@ impl Tun {
         // Addresses, MTU and state are the reconciler's: the crate configures nothing.
         config.platform_config(|platform| {
             platform.ensure_root_privileges(false);
+            platform.vnet_hdr(offload);
         });
         let device = tun::create(&config).map_err(|error| classify(name, error))?;
         let opened = device.tun_name().map_err(|error| classify(name, error))?;
-        // The offload mask belongs to the device, which may be an older persistent one: without a
-        // header before each packet, none may come half made.
-        set_offload(device.as_raw_fd(), 0).map_err(|source| open_error(name, source))?;
+        let offload = if offload {
+            all_offloads(device.as_raw_fd())
+        } else {
+            // The mask belongs to the device, which may be an older persistent one: without a
+            // header before each packet, none may come half made.
+            set_offload(device.as_raw_fd(), 0).map_err(|source| open_error(name, source))?;
+            TunOffload::default()
+        };
         device
             .set_nonblock()
             .map_err(|source| open_error(name, source))?;
         Ok(Self {
             device,
             name: opened,
+            offload,
         })
+    }
+
+    /// What it hands over and takes half made.
+    pub fn offload(&self) -> TunOffload {
+        self.offload
     }
 
     /// The device's name.
@@ -106,12 +133,51 @@ impl Tun {
         nix::unistd::read(self, buffer).map_err(io::Error::from)
     }
 
-    /// Writes one packet.
+    /// Writes one packet made of `parts` of `buffer`, behind its offload header if the device has them.
     ///
     /// # Errors
-    /// The kernel's; see `is_gone`.
-    pub fn write(&self, packet: &[u8]) -> io::Result<usize> {
-        nix::unistd::write(self, packet).map_err(io::Error::from)
+    /// The kernel's; see `is_gone`. `InvalidInput` for a part beyond the buffer.
+    pub fn write(
+        &self,
+        memory: &mut WriteMemory,
+        vnet: &Vnet,
+        buffer: &[u8],
+        parts: &[Span],
+    ) -> io::Result<usize> {
+        let header = vnet.bytes();
+        memory.parts.clear();
+        if self.offload.header {
+            memory.parts.push(iovec(&header));
+        }
+        for part in parts {
+            memory
+                .parts
+                .push(iovec(part.of(buffer).ok_or(io::ErrorKind::InvalidInput)?));
+        }
+        // The crate's own vectored write sends the first part only.
+        // SAFETY: the parts point to `header` and into `buffer`, both borrowed until the call ends; the kernel only
+        // reads them.
+        let written = unsafe {
+            libc::writev(
+                self.device.as_raw_fd(),
+                memory.parts.as_ptr(),
+                memory.parts.len() as libc::c_int,
+            )
+        };
+        usize::try_from(written).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+/// Memory for `Tun::write`, kept between calls.
+#[derive(Default)]
+pub struct WriteMemory {
+    parts: Vec<libc::iovec>,
+}
+
+fn iovec(bytes: &[u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
     }
 }
 
@@ -141,6 +207,26 @@ fn set_offload(fd: RawFd, mask: u32) -> io::Result<()> {
     // SAFETY: TUNSETOFFLOAD takes a plain number and writes no memory of ours.
     unsafe { tunsetoffload(fd, u64::from(mask)) }?;
     Ok(())
+}
+
+/// Turns on what the kernel has, from most to least.
+fn all_offloads(fd: RawFd) -> TunOffload {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO_ECN;
+    // The kernel takes both kinds of USO or none.
+    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
+    let with = |tso, uso| TunOffload {
+        header: true,
+        tso,
+        uso,
+    };
+    for (mask, offload) in [(tcp | udp, with(true, true)), (tcp, with(true, false))] {
+        if set_offload(fd, mask).is_ok() {
+            return offload;
+        }
+    }
+    // A device that refuses even this hands over complete packets behind empty headers.
+    drop(set_offload(fd, 0));
+    with(false, false)
 }
 
 fn classify(name: &str, error: tun::Error) -> TunError {

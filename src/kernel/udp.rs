@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Socket buffers of this many bytes hold a burst of 64 KiB packets while a thread is not scheduled.
@@ -63,6 +64,28 @@ impl UdpSocket {
             }),
         }
     }
+
+    /// Asks that datagrams of one sender and one size be received together; false when the kernel
+    /// cannot (before 5.0).
+    pub fn receive_together(&self) -> bool {
+        setsockopt(&self.socket, sockopt::UdpGroSegment, &true).is_ok()
+    }
+
+    /// True when the kernel cuts one send into several datagrams (since 4.18).
+    pub fn can_segment(&self) -> bool {
+        setsockopt(&self.socket, sockopt::UdpGsoSegment, &0).is_ok()
+    }
+
+    /// What the kernel knows of the path to `peer`: the largest IPv4 packet that passes.
+    ///
+    /// # Errors
+    /// The kernel's: there is no route, no descriptor is left.
+    pub fn path_mtu(peer: SocketAddrV4) -> io::Result<u16> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.connect(&peer.into())?;
+        let mtu = getsockopt(&socket, sockopt::IpMtu)?;
+        u16::try_from(mtu).or(Ok(u16::MAX))
+    }
 }
 
 impl AsFd for UdpSocket {
@@ -74,7 +97,6 @@ impl AsFd for UdpSocket {
 /// Sets both buffers beyond the host's limits where the capability allows, else up to them. Small
 /// buffers lose packets in bursts and are no reason not to start.
 fn enlarge(socket: &Socket) {
-    use nix::sys::socket::{setsockopt, sockopt};
     if setsockopt(socket, sockopt::RcvBufForce, &BUFFER).is_err() {
         drop(socket.set_recv_buffer_size(BUFFER));
     }

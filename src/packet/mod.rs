@@ -6,6 +6,7 @@ pub mod checksum;
 pub mod icmp;
 pub mod ipv4;
 pub mod span;
+pub mod vnet;
 
 pub use ipv4::{Ipv4, Malformed};
 pub use span::Span;

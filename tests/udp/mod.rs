@@ -29,20 +29,20 @@ pub struct Node {
 
 impl Node {
     /// Host `number` (from 0) of the lab gets 10.5.(number+1).0/24. No peer is known yet.
-    pub fn new(lab: &Lab, number: u8, accept: Accept) -> Self {
+    pub fn new(lab: &Lab, number: u8, offload: bool) -> Self {
         let host = lab.node(number.into()).clone();
         host.sysctl("net/ipv4/ip_forward", "1");
         let subnet = number + 1;
         let table: Arc<ArcSwap<Table>> = Arc::default();
         let counters: Arc<Counters> = Arc::default();
         let (pump, device) = host.within(|| {
-            let tun = Tun::open().unwrap();
+            let tun = Tun::open(offload).unwrap();
             let device = tun.name().to_owned();
             let config = PumpConfig {
                 tun,
                 bind: SocketAddrV4::new(host.address, PORT),
                 tunnel_address: Ipv4Addr::new(10, 5, subnet, 0),
-                accept,
+                accept: Accept::Peers,
             };
             let pump = Pump::start(config, Arc::clone(&table), Arc::clone(&counters)).unwrap();
             (pump, device)
@@ -107,8 +107,8 @@ fn container(host: &Host, number: u8) -> Host {
 }
 
 /// Two nodes that know each other.
-pub fn pair(lab: &Lab, accept: Accept) -> (Node, Node) {
-    let (a, b) = (Node::new(lab, 0, accept), Node::new(lab, 1, accept));
+pub fn pair(lab: &Lab, offload: bool) -> (Node, Node) {
+    let (a, b) = (Node::new(lab, 0, offload), Node::new(lab, 1, offload));
     a.table.store(Arc::new(Table::new([b.peer()])));
     b.table.store(Arc::new(Table::new([a.peer()])));
     (a, b)

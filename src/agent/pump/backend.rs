@@ -45,12 +45,13 @@ pub struct UdpBackend {
 }
 
 impl UdpBackend {
-    /// Opens the first free `flannelN` in the calling thread's network namespace.
+    /// Opens the first free `flannelN` in the calling thread's network namespace. With `offload` all
+    /// that the kernel has is used (see `Counters::offload`), without it each packet goes alone.
     ///
     /// # Errors
     /// `TunError` says what is missing.
-    pub fn open() -> Result<Self, TunError> {
-        let tun = Tun::open()?;
+    pub fn open(offload: bool) -> Result<Self, TunError> {
+        let tun = Tun::open(offload)?;
         let (device, _) = watch::channel(Device {
             name: tun.name().to_owned(),
             generation: 1,
@@ -88,6 +89,7 @@ impl UdpBackend {
         settings: UdpSettings,
         cancel: CancellationToken,
     ) -> Result<(), PumpError> {
+        let offload = self.tun.offload().header;
         let Self {
             tun,
             table,
@@ -115,7 +117,7 @@ impl UdpBackend {
             stop(pump).await;
             pump = loop {
                 let name = device.borrow().name.clone();
-                match Tun::open_named(&name) {
+                match Tun::open_named(&name, offload) {
                     Ok(tun) => {
                         device.send_modify(|device| device.generation += 1);
                         match start(tun) {

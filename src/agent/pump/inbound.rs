@@ -1,23 +1,32 @@
-//! UDP → TUN: receives what is there, writes what is accepted.
+//! UDP → TUN: receives what is there, writes what is accepted, runs of one flow together.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::errors::Errors;
 use super::{Ended, Shared, device_end};
+use crate::forward::coalesce::Coalescer;
 use crate::forward::decide::{self, Inbound};
-use crate::forward::{Reason, Table};
-use crate::kernel::mmsg::{ReceiveBatch, Received};
-use crate::kernel::tun;
+use crate::forward::{Offload, Reason, Table};
+use crate::kernel::mmsg::ReceiveBatch;
+use crate::kernel::tun::{self, WriteMemory};
 use crate::kernel::wait::Ready;
-use crate::packet::ipv4;
+use crate::packet::vnet::Gso;
+use crate::packet::{Span, ipv4};
 
-/// Datagrams a batch.
+/// Messages a batch while they are small.
 const BATCH: usize = 64;
-/// The largest datagram. Only the pages that datagrams touch are ever used.
+/// Messages a batch while they are large: what the processor's cache holds.
+const LARGE_BATCH: usize = 4;
+/// Mean size from which messages are large.
+const LARGE: usize = 8192;
+/// The largest message. Only the pages that messages touch are ever used.
 const SLOT: usize = 1 << 16;
+/// Packets of a batch before memory is allocated for more.
+const PACKETS: usize = 2048;
 /// A socket that fails this often in a row is broken.
 const MAX_FAILURES: u32 = 100;
 
@@ -29,16 +38,23 @@ struct Inbox<'a> {
     shared: &'a Shared,
     buffer: Vec<u8>,
     batch: ReceiveBatch,
+    most: usize,
+    coalescer: Coalescer,
+    memory: WriteMemory,
     errors: Errors,
 }
 
 impl<'a> Inbox<'a> {
     fn new(shared: &'a Shared) -> Self {
         let batch = ReceiveBatch::new(BATCH, SLOT);
+        let device = shared.tun.offload();
         Self {
             shared,
             buffer: vec![0; batch.buffer_len()],
             batch,
+            most: BATCH,
+            coalescer: Coalescer::new(PACKETS, device.tso, device.uso),
+            memory: WriteMemory::default(),
             errors: Errors::new(),
         }
     }
@@ -46,7 +62,11 @@ impl<'a> Inbox<'a> {
     fn run(mut self) -> Ended {
         let mut failures = 0;
         loop {
-            let came = match self.batch.receive(&self.shared.socket, &mut self.buffer) {
+            let most = self.most;
+            let came = match self
+                .batch
+                .receive(&self.shared.socket, &mut self.buffer, most)
+            {
                 Ok(came) => came,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -62,11 +82,12 @@ impl<'a> Inbox<'a> {
             failures = 0;
             if came > 0 {
                 self.shared.counters.received.calls.fetch_add(1, Relaxed);
-                if let Err(error) = self.deliver(came) {
+                self.sort(came);
+                if let Err(error) = self.deliver() {
                     return device_end(error);
                 }
             }
-            if came < BATCH {
+            if came < most {
                 match self.shared.stop.wait(self.shared.socket.as_fd()) {
                     Ok(Ready::Stop) => return Ended::Asked,
                     Ok(Ready::Data | Ready::Error) => {}
@@ -78,49 +99,95 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    fn deliver(&mut self, came: usize) -> io::Result<()> {
+    /// Judges all datagrams that came, and keeps the good ones for delivery.
+    fn sort(&mut self, came: usize) {
         let table = self.shared.table.load();
-        let (mut packets, mut bytes) = (0, 0);
+        let mut bytes = 0;
         for index in 0..came {
             let Some(message) = self.batch.message(index) else {
                 continue;
             };
-            if let Some(len) = self.one(message, &table)? {
-                packets += 1;
-                bytes += len;
+            bytes += message.span.len as usize;
+            if message.truncated {
+                self.shared.counters.received.drop(Reason::Truncated);
+                continue;
             }
-        }
-        self.shared.counters.received.forwarded(packets, bytes);
-        Ok(())
-    }
-
-    /// Writes one datagram's packet to the device; its length, if it got there.
-    fn one(&mut self, message: Received, table: &Table) -> io::Result<Option<u64>> {
-        let counters = &self.shared.counters.received;
-        let Some(packet) = message
-            .span
-            .of_mut(&mut self.buffer)
-            .filter(|_| !message.truncated)
-        else {
-            counters.drop(Reason::Truncated);
-            return Ok(None);
-        };
-        match decide::inbound(packet, message.from, table, self.shared.accept) {
-            Inbound::Deliver => {
-                ipv4::decrement_ttl(packet);
-                match self.shared.tun.write(packet) {
-                    Ok(_) => return Ok(Some(packet.len() as u64)),
-                    Err(error) if tun::is_gone(&error) => return Err(error),
-                    Err(_) => counters.drop(Reason::DeviceRefused),
+            let mut at = message.span.start as usize;
+            loop {
+                let len = message.size.min(message.span.end() - at);
+                self.judge(Span::new(at, len), message.from, &table);
+                at += len;
+                if at >= message.span.end() {
+                    break;
                 }
             }
+        }
+        self.most = if bytes / came >= LARGE {
+            LARGE_BATCH
+        } else {
+            BATCH
+        };
+    }
+
+    fn judge(&mut self, span: Span, from: Ipv4Addr, table: &Table) {
+        let Some(packet) = span.of_mut(&mut self.buffer) else {
+            return;
+        };
+        match decide::inbound(packet, from, table, self.shared.accept) {
+            Inbound::Deliver => {
+                ipv4::decrement_ttl(packet);
+                self.coalescer.push(&self.buffer, span);
+            }
             Inbound::Drop(reason, error) => {
+                let counters = &self.shared.counters.received;
                 counters.drop(reason);
                 if let Some(error) = error {
                     self.errors.send(self.shared, counters, error, packet);
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// Writes the batch to the device.
+    fn deliver(&mut self) -> io::Result<()> {
+        let counters = &self.shared.counters.received;
+        let (deliveries, spans) = self.coalescer.finish(&mut self.buffer);
+        let (mut packets, mut bytes) = (0, 0);
+        let mut refused = Offload::default();
+        for delivery in deliveries {
+            let parts = Span::new(delivery.first as usize, delivery.parts as usize);
+            let Some(parts) = spans.get(parts.start as usize..parts.end()) else {
+                continue;
+            };
+            let tun = &self.shared.tun;
+            match tun.write(&mut self.memory, &delivery.vnet, &self.buffer, parts) {
+                Ok(_) => {
+                    packets += u64::from(delivery.count);
+                    bytes += u64::from(delivery.bytes);
+                }
+                Err(error) if tun::is_gone(&error) => return Err(error),
+                // A kernel that does not take runs of this kind is not given them again.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && delivery.count > 1 => {
+                    counters.drop_many(Reason::DeviceRefused, delivery.count.into());
+                    refused.tso |= delivery.vnet.gso == Gso::Tcp4;
+                    refused.uso |= delivery.vnet.gso == Gso::Udp;
+                }
+                Err(_) => counters.drop_many(Reason::DeviceRefused, delivery.count.into()),
+            }
+        }
+        counters.forwarded(packets, bytes);
+        self.coalescer.clear();
+        if refused != Offload::default() {
+            let used = self.shared.counters.offload();
+            let offload = Offload {
+                tso: used.tso && !refused.tso,
+                uso: used.uso && !refused.uso,
+                ..used
+            };
+            self.coalescer.merge(offload.tso, offload.uso);
+            self.shared.counters.set_offload(offload);
+            tracing::warn!(%offload, "the device does not take merged packets of a kind that it announced");
+        }
+        Ok(())
     }
 }

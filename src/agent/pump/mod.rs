@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::forward::{Accept, Counters, Table};
+use crate::forward::{Accept, Counters, Offload, Table};
 use crate::kernel::tun::{self, Tun};
 use crate::kernel::udp::{RawSender, UdpError, UdpSocket};
 use crate::kernel::wait::Stop;
@@ -77,6 +77,7 @@ struct Shared {
     counters: Arc<Counters>,
     tunnel_address: Ipv4Addr,
     accept: Accept,
+    offload: Offload,
     ended: watch::Sender<Option<Ended>>,
 }
 
@@ -96,6 +97,9 @@ impl Pump {
                 tracing::warn!(%error, "no raw socket: senders will not be told of packets that cannot be forwarded (CAP_NET_RAW)");
             })
             .ok();
+        let offload = probe(&config.tun, &socket);
+        counters.set_offload(offload);
+        tracing::info!(%offload, device = config.tun.name(), "udp data path");
         let (sender, ended) = watch::channel(None);
         let shared = Arc::new(Shared {
             tun: config.tun,
@@ -106,6 +110,7 @@ impl Pump {
             counters,
             tunnel_address: config.tunnel_address,
             accept: config.accept,
+            offload,
             ended: sender,
         });
         let mut pump = Self {
@@ -177,6 +182,17 @@ impl Drop for Guard<'_> {
             first
         });
         self.0.stop.call();
+    }
+}
+
+/// Finds out what this kernel has. A device that was opened without offloads asks for none at all.
+fn probe(tun: &Tun, socket: &UdpSocket) -> Offload {
+    let device = tun.offload();
+    Offload {
+        tso: device.tso,
+        uso: device.uso,
+        udp_segment: device.header && socket.can_segment(),
+        udp_gro: device.header && socket.receive_together(),
     }
 }
 

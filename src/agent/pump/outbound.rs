@@ -1,6 +1,7 @@
 //! TUN → UDP: reads until the device is empty or the batch is full, sends the batch.
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,15 +9,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::errors::Errors;
 use super::{Ended, Shared, device_end};
 use crate::forward::decide::{self, Outbound};
-use crate::forward::{Reason, Table};
-use crate::kernel::mmsg::{Message, SendBatch};
+use crate::forward::group::{Grouper, Message};
+use crate::forward::segment::{self, MAX_HEADERS, MAX_PIECES};
+use crate::forward::{Offload, Reason, Table};
+use crate::kernel::mmsg::SendBatch;
+use crate::kernel::udp::UdpSocket;
 use crate::kernel::wait::Ready;
-use crate::packet::{Span, ipv4};
+use crate::packet::vnet::{self, Vnet};
+use crate::packet::{Span, icmp, ipv4};
 
-/// Packets a batch.
-const BATCH: usize = 64;
-/// The largest IPv4 packet. Only the pages that packets touch are ever used.
-const SLOT: usize = 1 << 16;
+/// Most reads a batch.
+const BATCH: usize = 128;
+/// Room that each read gets: the largest packet and the header before it, in whole cache lines.
+const SLOT: usize = (1 << 16) + 64;
+/// Packets lie one behind the other in this much memory; a few of the largest fill it.
+const PACKETS: usize = 5 * SLOT;
+/// Headers of the pieces that large packets are cut into, behind the packets.
+const HEADERS: usize = MAX_PIECES * MAX_HEADERS;
+/// Parts of a batch before memory is allocated for more.
+const PARTS: usize = 2 * MAX_PIECES;
+/// The outer headers: IPv4 and UDP.
+const OUTER: u16 = 28;
 
 pub fn run(shared: &Shared) -> Ended {
     Outbox::new(shared).run()
@@ -24,21 +37,29 @@ pub fn run(shared: &Shared) -> Ended {
 
 struct Outbox<'a> {
     shared: &'a Shared,
+    /// Packets as they were read, then headers of pieces.
     buffer: Vec<u8>,
-    messages: Vec<Message>,
-    spans: Vec<Span>,
-    batch: SendBatch,
+    headers_used: usize,
+    grouper: Grouper,
+    sender: Sender<'a>,
     errors: Errors,
 }
 
 impl<'a> Outbox<'a> {
     fn new(shared: &'a Shared) -> Self {
+        let mut grouper = Grouper::new(MAX_PIECES, PARTS);
+        grouper.set_together(shared.offload.udp_segment);
         Self {
             shared,
-            buffer: vec![0; BATCH * SLOT],
-            messages: Vec::with_capacity(BATCH),
-            spans: Vec::with_capacity(BATCH),
-            batch: SendBatch::new(BATCH, BATCH),
+            buffer: vec![0; PACKETS + HEADERS],
+            headers_used: 0,
+            grouper,
+            sender: Sender {
+                shared,
+                batch: SendBatch::new(BATCH, PARTS),
+                singles: Vec::with_capacity(64),
+                refused: false,
+            },
             errors: Errors::new(),
         }
     }
@@ -71,13 +92,19 @@ impl<'a> Outbox<'a> {
     /// Reads a batch of packets; true when the device has no more.
     fn fill(&mut self) -> io::Result<bool> {
         let table = self.shared.table.load();
-        for slot in 0..BATCH {
-            let start = slot * SLOT;
+        let mut start = 0;
+        for _ in 0..BATCH {
+            if start + SLOT > PACKETS {
+                break;
+            }
             let Some(room) = self.buffer.get_mut(start..start + SLOT) else {
-                return Ok(false);
+                break;
             };
             match self.shared.tun.read(room) {
-                Ok(len) => self.judge(Span::new(start, len), &table),
+                Ok(len) => {
+                    self.judge(Span::new(start, len), &table);
+                    start += len.next_multiple_of(64);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -86,56 +113,233 @@ impl<'a> Outbox<'a> {
         Ok(false)
     }
 
-    fn judge(&mut self, span: Span, table: &Table) {
-        let Some(packet) = span.of_mut(&mut self.buffer) else {
+    fn judge(&mut self, mut span: Span, table: &Table) {
+        let counters = &self.shared.counters.sent;
+        let Some(mut packet) = span.of_mut(&mut self.buffer) else {
             return;
         };
-        match decide::outbound(packet, table) {
-            Outbound::Send(to) => {
-                ipv4::decrement_ttl(packet);
-                self.messages.push(Message {
-                    to,
-                    first: self.spans.len() as u32,
-                    parts: 1,
-                });
-                self.spans.push(span);
-            }
+        let mut vnet = Vnet::WHOLE;
+        if self.shared.tun.offload().header {
+            let Some((header, behind)) = Vnet::split(packet) else {
+                return counters.drop(Reason::Short);
+            };
+            (vnet, packet) = (header, behind);
+            span = Span::new(span.start as usize + vnet::LEN, packet.len());
+        }
+        let to = match decide::outbound(packet, table) {
+            Outbound::Send(to) => to,
             Outbound::Drop(reason, error) => {
-                let counters = &self.shared.counters.sent;
                 counters.drop(reason);
                 if let Some(error) = error {
                     self.errors.send(self.shared, counters, error, packet);
+                }
+                return;
+            }
+        };
+        ipv4::decrement_ttl(packet);
+        match segment::prepare(&vnet, packet) {
+            Err(_) => counters.drop(Reason::BadOffload),
+            Ok(None) => self.grouper.push(to, &[span]),
+            Ok(Some(cut)) => {
+                let len = cut.count() * cut.headers;
+                let full = self.headers_used + len > HEADERS;
+                if full {
+                    self.send();
+                }
+                self.cut(&cut, span, to, len);
+            }
+        }
+    }
+
+    /// Cuts a large packet into pieces: headers are written behind the packets, payload stays.
+    fn cut(&mut self, cut: &segment::Cut, packet: Span, to: SocketAddrV4, len: usize) {
+        let (packets, headers) = self.buffer.split_at_mut(PACKETS);
+        let out = Span::new(self.headers_used, len).of_mut(headers);
+        let done = match (packet.of(packets), out) {
+            (Some(packet), Some(out)) => segment::write_headers(cut, packet, out),
+            _ => false,
+        };
+        if !done {
+            return self.shared.counters.sent.drop(Reason::BadOffload);
+        }
+        let mut header = PACKETS + self.headers_used;
+        let mut payload = packet.start as usize + cut.headers;
+        for index in 0..cut.count() {
+            let piece = cut.piece(index);
+            let parts = [Span::new(header, cut.headers), Span::new(payload, piece)];
+            self.grouper.push(to, &parts);
+            header += cut.headers;
+            payload += piece;
+        }
+        self.headers_used += len;
+    }
+
+    fn send(&mut self) {
+        if self.grouper.is_empty() {
+            return;
+        }
+        let (messages, spans) = self.grouper.finish();
+        self.sender
+            .all(&self.buffer, messages, spans, &mut self.errors);
+        self.grouper.clear();
+        self.headers_used = 0;
+        if self.sender.refused {
+            self.grouper.set_together(false);
+        }
+    }
+}
+
+/// Hands messages to the socket, and finds another way where the kernel refuses.
+struct Sender<'a> {
+    shared: &'a Shared,
+    batch: SendBatch,
+    singles: Vec<Message>,
+    /// The outgoing device cannot carry many datagrams in one send.
+    refused: bool,
+}
+
+impl Sender<'_> {
+    fn all(
+        &mut self,
+        buffer: &[u8],
+        mut messages: &[Message],
+        spans: &[Span],
+        errors: &mut Errors,
+    ) {
+        while let Some((first, others)) = messages.split_first() {
+            match self.send(buffer, messages, spans) {
+                Ok(sent) => messages = messages.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if first.count > 1
+                        && self.is_about_segments(&error, first, buffer, spans, errors)
+                    {
+                        self.singly(buffer, first, spans);
+                    } else {
+                        self.drop(first);
+                    }
+                    messages = others;
                 }
             }
         }
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, buffer: &[u8], messages: &[Message], spans: &[Span]) -> io::Result<usize> {
         let counters = &self.shared.counters.sent;
+        counters.calls.fetch_add(1, Relaxed);
+        let sent = self
+            .batch
+            .send(&self.shared.socket, buffer, messages, spans)?;
         let (mut packets, mut bytes) = (0, 0);
-        let mut from = 0;
-        while let Some(messages @ [first, ..]) = self.messages.get(from..) {
-            counters.calls.fetch_add(1, Relaxed);
-            match self
-                .batch
-                .send(&self.shared.socket, &self.buffer, messages, &self.spans)
-            {
-                Ok(sent) => {
-                    for span in self.spans.iter().skip(first.first as usize).take(sent) {
-                        packets += 1;
-                        bytes += u64::from(span.len);
-                    }
-                    from += sent;
-                }
+        for message in messages.iter().take(sent) {
+            packets += u64::from(message.count);
+            bytes += u64::from(message.bytes);
+        }
+        counters.forwarded(packets, bytes);
+        Ok(sent)
+    }
+
+    fn drop(&self, message: &Message) {
+        let count = u64::from(message.count);
+        self.shared
+            .counters
+            .sent
+            .drop_many(Reason::SendRefused, count);
+    }
+
+    /// True when the datagrams may pass one by one.
+    fn is_about_segments(
+        &mut self,
+        error: &io::Error,
+        message: &Message,
+        buffer: &[u8],
+        spans: &[Span],
+        errors: &mut Errors,
+    ) -> bool {
+        match error.raw_os_error() {
+            // The outgoing device has no checksum offload, which cutting needs.
+            Some(libc::EIO | libc::EOPNOTSUPP) => {
+                self.refused = true;
+                self.shared.counters.set_offload(Offload {
+                    udp_segment: false,
+                    ..self.shared.counters.offload()
+                });
+                tracing::warn!(%error, "the outgoing device does not cut datagrams (UDP_SEGMENT); each is sent by itself from now on");
+                true
+            }
+            // The path is narrower than the datagrams: one by one they are fragmented, as flanneld's
+            // are. Who must not fragment is told, so that the next ones fit.
+            Some(libc::EMSGSIZE | libc::EINVAL) => {
+                self.tell_path_mtu(message, buffer, spans, errors);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn tell_path_mtu(&self, message: &Message, buffer: &[u8], spans: &[Span], errors: &mut Errors) {
+        let mut packet = [0_u8; 2048];
+        let size = usize::from(message.size);
+        let Some(packet) = packet.get_mut(..size) else {
+            return;
+        };
+        let parts = spans
+            .iter()
+            .skip(message.first as usize)
+            .take(message.parts as usize);
+        let bytes = parts.filter_map(|part| part.of(buffer)).flatten();
+        for (to, from) in packet.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        let unbreakable = ipv4::Ipv4::parse(packet)
+            .is_ok_and(|packet| packet.dont_fragment() && icmp::may_answer(&packet));
+        if unbreakable
+            && let Ok(mtu) = UdpSocket::path_mtu(message.to)
+            && size > usize::from(mtu.saturating_sub(OUTER))
+        {
+            let error = icmp::Error::FragmentationNeeded(mtu - OUTER);
+            errors.send(self.shared, &self.shared.counters.sent, error, packet);
+        }
+    }
+
+    /// Sends the datagrams of one message one by one.
+    fn singly(&mut self, buffer: &[u8], message: &Message, spans: &[Span]) {
+        self.singles.clear();
+        let end = message.first + message.parts;
+        let mut single = Message {
+            count: 1,
+            bytes: 0,
+            parts: 0,
+            ..*message
+        };
+        for part in message.first..end {
+            let Some(span) = spans.get(part as usize) else {
+                break;
+            };
+            single.parts += 1;
+            single.bytes += span.len;
+            if single.bytes >= u32::from(message.size) || part + 1 == end {
+                self.singles.push(single);
+                single = Message {
+                    first: part + 1,
+                    bytes: 0,
+                    parts: 0,
+                    ..single
+                };
+            }
+        }
+        let singles = std::mem::take(&mut self.singles);
+        let mut rest = singles.as_slice();
+        while let Some((first, others)) = rest.split_first() {
+            match self.send(buffer, rest, spans) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    counters.drop(Reason::SendRefused);
-                    from += 1;
+                    self.drop(first);
+                    rest = others;
                 }
             }
         }
-        counters.forwarded(packets, bytes);
-        self.messages.clear();
-        self.spans.clear();
+        self.singles = singles;
     }
 }

@@ -1,0 +1,404 @@
+//! Cutting and merging, against each other and against etherparse: what was cut comes back byte for
+//! byte, every piece is a sound packet, nothing overtakes within a flow, nothing else is touched.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+
+use etherparse::{Ipv4Header, SlicedPacket, TransportSlice};
+use flannelctl::forward::coalesce::{Coalescer, Delivery};
+use flannelctl::forward::segment::{self, BadOffload};
+use flannelctl::packet::Span;
+use flannelctl::packet::checksum::Sum;
+use flannelctl::packet::vnet::{Gso, Vnet};
+use proptest::prelude::*;
+
+const CWR: u8 = 0x80;
+const PSH: u8 = 0x08;
+const FIN: u8 = 0x01;
+
+/// A large packet as the kernel hands it over: checksum field with the pseudo header's sum only.
+#[derive(Debug, Clone)]
+struct Large {
+    vnet: Vnet,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct Shape {
+    udp: bool,
+    size: usize,
+    payload: Vec<u8>,
+    id: u16,
+    seq: u32,
+    tos: u8,
+    flags: u8,
+    options: Vec<u8>,
+    port: u16,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let payload = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 1..200),
+        (1_usize..60_000, any::<u8>())
+            .prop_map(|(len, seed)| (0..len).map(|n| (n * 31) as u8 ^ seed).collect()),
+    ];
+    let flags = prop_oneof![
+        Just(0x10_u8),
+        Just(0x18),
+        Just(0x11),
+        Just(0x19),
+        Just(0x90)
+    ];
+    let options = (0_usize..=10).prop_map(|words| vec![1; words * 4]);
+    let sizes = prop_oneof![64_usize..1500, 1_usize..64];
+    (
+        any::<bool>(),
+        sizes,
+        payload,
+        any::<u16>(),
+        any::<u32>(),
+        any::<u8>(),
+        flags,
+        options,
+        1_u16..4,
+    )
+        .prop_map(|(udp, size, payload, id, seq, tos, flags, options, port)| {
+            let size = size.max(payload.len().div_ceil(60));
+            Shape {
+                udp,
+                size,
+                payload,
+                id,
+                seq,
+                tos,
+                flags,
+                options,
+                port,
+            }
+        })
+}
+
+fn pseudo_sum(ip: &[u8], protocol: u8, len: usize) -> Sum {
+    Sum::new()
+        .bytes(&ip[12..20])
+        .word(protocol.into())
+        .word(len as u16)
+}
+
+fn build(shape: &Shape) -> Large {
+    let mut transport = vec![];
+    transport.extend((1000 + shape.port).to_be_bytes());
+    transport.extend(80_u16.to_be_bytes());
+    let protocol = if shape.udp { 17 } else { 6 };
+    if shape.udp {
+        transport.extend(((8 + shape.payload.len()) as u16).to_be_bytes());
+        transport.extend([0, 0]);
+    } else {
+        transport.extend(shape.seq.to_be_bytes());
+        transport.extend(77_u32.to_be_bytes());
+        transport.extend([((5 + shape.options.len() / 4) as u8) << 4, shape.flags]);
+        transport.extend([1, 0, 0, 0, 0, 0]);
+        transport.extend(&shape.options);
+    }
+    let transport_header = transport.len();
+    transport.extend(&shape.payload);
+    let mut ip = Ipv4Header::new(
+        transport.len() as u16,
+        64,
+        protocol.into(),
+        [10, 5, 1, 2],
+        [10, 5, 2, 2],
+    )
+    .unwrap();
+    ip.identification = shape.id;
+    ip.dont_fragment = true;
+    ip.dscp = (shape.tos >> 2).try_into().unwrap();
+    ip.ecn = (shape.tos & 3).try_into().unwrap();
+    ip.header_checksum = ip.calc_header_checksum();
+    let mut bytes = ip.to_bytes().to_vec();
+    let sum = pseudo_sum(&bytes, protocol, transport.len()).folded();
+    let at = if shape.udp { 6 } else { 16 };
+    transport[at..at + 2].copy_from_slice(&sum);
+    bytes.extend(transport);
+    let gso = if shape.udp { Gso::Udp } else { Gso::Tcp4 };
+    let vnet = Vnet {
+        gso,
+        gso_size: shape.size as u16,
+        header_len: (20 + transport_header) as u16,
+        checksum: Some((20, at as u16)),
+    };
+    Large { vnet, bytes }
+}
+
+/// Cuts as the pump does: headers and payload put together.
+fn cut(large: &Large) -> Result<Vec<Vec<u8>>, BadOffload> {
+    let mut bytes = large.bytes.clone();
+    let Some(cut) = segment::prepare(&large.vnet, &mut bytes)? else {
+        return Ok(vec![bytes]);
+    };
+    let mut headers = vec![0; cut.count() * cut.headers];
+    assert!(segment::write_headers(&cut, &bytes, &mut headers));
+    let payloads = bytes[cut.headers..].chunks(cut.size);
+    assert_eq!(payloads.len(), cut.count());
+    Ok(headers
+        .chunks(cut.headers)
+        .zip(payloads)
+        .enumerate()
+        .map(|(index, (header, payload))| {
+            assert_eq!(payload.len(), cut.piece(index));
+            [header, payload].concat()
+        })
+        .collect())
+}
+
+/// Merges as the pump does, and gives each write put together.
+fn merge(packets: &[Vec<u8>]) -> Vec<(Delivery, Vec<u8>)> {
+    let mut buffer = Vec::new();
+    let mut coalescer = Coalescer::new(packets.len(), true, true);
+    let spans: Vec<Span> = packets
+        .iter()
+        .map(|packet| {
+            let span = Span::new(buffer.len(), packet.len());
+            buffer.extend(packet);
+            span
+        })
+        .collect();
+    for span in spans {
+        coalescer.push(&buffer, span);
+    }
+    let (deliveries, parts) = coalescer.finish(&mut buffer);
+    let parts_of = |delivery: &Delivery| {
+        let first = delivery.first as usize;
+        parts[first..first + delivery.parts as usize].to_vec()
+    };
+    let deliveries: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| (*delivery, parts_of(delivery)))
+        .collect();
+    deliveries
+        .into_iter()
+        .map(|(delivery, parts)| {
+            let bytes = parts
+                .iter()
+                .flat_map(|part| part.of(&buffer).unwrap().to_vec())
+                .collect();
+            (delivery, bytes)
+        })
+        .collect()
+}
+
+/// Panics unless etherparse finds every length and checksum right.
+fn assert_sound(packet: &[u8]) {
+    let sliced = SlicedPacket::from_ip(packet).unwrap();
+    let etherparse::NetSlice::Ipv4(ip) = sliced.net.unwrap() else {
+        panic!("not IPv4");
+    };
+    let header = ip.header().to_header();
+    assert_eq!(usize::from(header.total_len), packet.len());
+    assert_eq!(header.header_checksum, header.calc_header_checksum());
+    match sliced.transport.unwrap() {
+        TransportSlice::Tcp(tcp) => {
+            let sum = tcp
+                .calc_checksum_ipv4(header.source, header.destination)
+                .unwrap();
+            assert_eq!(tcp.checksum(), sum);
+        }
+        TransportSlice::Udp(udp) => {
+            assert_eq!(usize::from(udp.length()), udp.payload().len() + 8);
+            let sum = udp
+                .to_header()
+                .calc_checksum_ipv4(&header, udp.payload())
+                .unwrap();
+            assert_eq!(udp.checksum(), sum);
+            assert_ne!(udp.checksum(), 0);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_piece_is_a_sound_packet(shape in shape()) {
+        let large = build(&shape);
+        let pieces = cut(&large).unwrap();
+        prop_assert_eq!(pieces.len(), shape.payload.len().div_ceil(shape.size));
+        let mut payload: Vec<u8> = Vec::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            assert_sound(piece);
+            let sliced = SlicedPacket::from_ip(piece).unwrap();
+            let header = Ipv4Header::from_slice(piece).unwrap().0;
+            prop_assert_eq!(header.identification, shape.id.wrapping_add(index as u16));
+            prop_assert_eq!(header.dscp.value() << 2 | header.ecn.value(), shape.tos);
+            match sliced.transport.unwrap() {
+                TransportSlice::Tcp(tcp) => {
+                    prop_assert_eq!(tcp.sequence_number(), shape.seq.wrapping_add(payload.len() as u32));
+                    prop_assert_eq!(tcp.options(), &shape.options[..]);
+                    let flags = tcp.slice()[13];
+                    let last = index + 1 == pieces.len();
+                    prop_assert_eq!(flags & (PSH | FIN), if last { shape.flags & (PSH | FIN) } else { 0 });
+                    prop_assert_eq!(flags & CWR, if index == 0 { shape.flags & CWR } else { 0 });
+                    payload.extend(tcp.payload());
+                }
+                TransportSlice::Udp(udp) => payload.extend(udp.payload()),
+                other => panic!("{other:?}"),
+            }
+        }
+        prop_assert_eq!(payload, shape.payload);
+    }
+
+    #[test]
+    fn what_was_cut_comes_back_whole(shape in shape()) {
+        // Flags that no run may carry are another test's.
+        let shape = Shape { flags: shape.flags & 0x18, ..shape };
+        let large = build(&shape);
+        let pieces = cut(&large).unwrap();
+        let merged = merge(&pieces);
+        prop_assert_eq!(merged.len(), 1);
+        let (delivery, bytes) = &merged[0];
+        prop_assert_eq!(usize::from(delivery.count), pieces.len());
+        prop_assert_eq!(delivery.bytes as usize, pieces.iter().map(Vec::len).sum::<usize>());
+        if pieces.len() > 1 {
+            prop_assert_eq!(delivery.vnet, large.vnet);
+            prop_assert_eq!(bytes, &large.bytes);
+        } else {
+            prop_assert_eq!(delivery.vnet, Vnet::WHOLE);
+            prop_assert_eq!(bytes, &pieces[0]);
+        }
+    }
+
+    #[test]
+    fn any_mixture_is_the_same_after_merging_and_cutting(
+        shapes in proptest::collection::vec(shape(), 1..6),
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 0..400),
+        spoil in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        // Pieces of several large packets, dealt in any order that keeps each one's own.
+        let mut queues: Vec<Vec<Vec<u8>>> = shapes.iter().map(|shape| {
+            let mut pieces = cut(&build(shape)).unwrap();
+            pieces.reverse();
+            pieces
+        }).collect();
+        let mut packets = Vec::new();
+        for pick in order {
+            let chosen = pick.index(queues.len());
+            if let Some(packet) = queues[chosen].pop() {
+                packets.push(packet);
+            }
+        }
+        packets.extend(queues.into_iter().flat_map(|queue| queue.into_iter().rev()));
+        for (which, at, bits) in spoil {
+            let which = which.index(packets.len());
+            let packet = &mut packets[which];
+            // Not the version and lengths: those are refused before.
+            let at = 4 + at.index(packet.len() - 4);
+            packet[at] ^= bits;
+        }
+
+        let again: Vec<Vec<u8>> = merge(&packets)
+            .into_iter()
+            .flat_map(|(delivery, bytes)| {
+                let pieces = cut(&Large { vnet: delivery.vnet, bytes }).unwrap();
+                assert_eq!(pieces.len(), usize::from(delivery.count));
+                pieces
+            })
+            .collect();
+        prop_assert_eq!(again.len(), packets.len());
+        prop_assert_eq!(by_flow(&again), by_flow(&packets));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 10..400),
+        gso in prop_oneof![Just(0_u8), Just(1), Just(5), any::<u8>()],
+        protocol in prop_oneof![Just(6_u8), Just(17), Just(1)],
+    ) {
+        let mut bytes = bytes;
+        bytes[1] = gso;
+        let len = (bytes.len() - 10) as u16;
+        if let [_, _, first, _, high, low, _, _, _, _, _, kind, ..] = &mut bytes[8..] {
+            *first = 0x45;
+            [*high, *low] = len.to_be_bytes();
+            *kind = protocol;
+        }
+        let (vnet, packet) = Vnet::split(&mut bytes).unwrap();
+        let large = Large { vnet, bytes: packet.to_vec() };
+        if let Ok(pieces) = cut(&large) {
+            merge(&pieces);
+        }
+        merge(&[large.bytes.clone(), large.bytes]);
+    }
+}
+
+/// Packets by what their order matters for: all of one pair of addresses and protocol.
+fn by_flow(packets: &[Vec<u8>]) -> BTreeMap<Vec<u8>, Vec<&Vec<u8>>> {
+    let mut flows: BTreeMap<Vec<u8>, Vec<&Vec<u8>>> = BTreeMap::new();
+    for packet in packets {
+        let fragment = packet[6] & 0x3f != 0 || packet[7] != 0;
+        let mut key = packet[9..10].to_vec();
+        key.extend(&packet[12..20]);
+        if !fragment && packet.len() >= 24 && packet[0] == 0x45 {
+            key.extend(&packet[20..24]);
+        }
+        flows.entry(key).or_default().push(packet);
+    }
+    flows
+}
+
+#[test]
+fn a_checksum_left_to_us_is_finished() {
+    let shape = Shape {
+        udp: true,
+        size: 100,
+        payload: vec![3; 99],
+        id: 0,
+        seq: 0,
+        tos: 0,
+        flags: 0,
+        options: vec![],
+        port: 1,
+    };
+    let mut large = build(&shape);
+    large.vnet.gso = Gso::None;
+    let pieces = cut(&large).unwrap();
+    assert_eq!(pieces.len(), 1);
+    assert_sound(&pieces[0]);
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let shape = Shape {
+        udp: false,
+        size: 100,
+        payload: vec![3; 990],
+        id: 0,
+        seq: 0,
+        tos: 0,
+        flags: 0x10,
+        options: vec![],
+        port: 1,
+    };
+    let good = build(&shape);
+    let spoilt = |change: &dyn Fn(&mut Large)| {
+        let mut large = good.clone();
+        change(&mut large);
+        cut(&large)
+    };
+    assert!(spoilt(&|_| {}).is_ok());
+    assert_eq!(spoilt(&|large| large.vnet.gso_size = 0), Err(BadOffload));
+    assert_eq!(spoilt(&|large| large.vnet.gso = Gso::Udp), Err(BadOffload));
+    assert_eq!(
+        spoilt(&|large| large.vnet.gso = Gso::Unknown),
+        Err(BadOffload)
+    );
+    assert_eq!(spoilt(&|large| large.bytes[32] = 0x40), Err(BadOffload));
+    assert_eq!(spoilt(&|large| large.bytes[9] = 17), Err(BadOffload));
+    assert_eq!(spoilt(&|large| large.bytes[6] = 0x20), Err(BadOffload));
+    assert_eq!(spoilt(&|large| large.bytes.truncate(300)), Err(BadOffload));
+    let outside = |large: &mut Large| {
+        large.vnet.gso = Gso::None;
+        large.vnet.checksum = Some((1013, 16));
+    };
+    assert_eq!(spoilt(&outside), Err(BadOffload));
+}
