@@ -56,6 +56,8 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l iptables
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l ip-blackhole-route -d 'Add a blackhole route for the own subnet, so that packets for absent containers do not loop' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-ip -d 'Address for /healthz and /readyz [default: 0.0.0.0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-port -d 'Port for /healthz and /readyz; 0 = none [default: 0]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-offload -d 'udp: use the kernel\'s segmentation offloads where they are (auto), or send each packet alone (off) [default: auto]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-accept -d 'udp: accept packets of peers, from their own subnets (peers), or anything from anyone, as flanneld does (any) [default: peers]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l vmodule -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l log_backtrace_at -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l kube-subnet-mgr -d 'Kubernetes mode of flanneld, refused' -r

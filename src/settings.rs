@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cli::{AgentArgs, EtcdArgs};
 use crate::exit::Failure;
+use crate::forward::UdpOptions;
 use crate::plan::interface::InterfaceWish;
 use crate::registry::{EtcdOptions, Secret};
 
@@ -45,6 +46,8 @@ pub struct AgentSettings {
     pub blackhole: bool,
     /// Where to serve /healthz.
     pub healthz: Option<(IpAddr, u16)>,
+    /// How the udp data path works.
+    pub udp: UdpOptions,
 }
 
 impl Environment {
@@ -284,6 +287,18 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
         )?,
         blackhole: look.switch("ip-blackhole-route", args.ip_blackhole_route.clone(), false)?,
         healthz: (port > 0).then_some((ip, port)),
+        udp: UdpOptions {
+            offload: look
+                .parsed("udp-offload", args.udp_offload.clone(), |text| match text {
+                    "auto" => Ok(true),
+                    "off" => Ok(false),
+                    _ => Err("use auto or off".into()),
+                })?
+                .unwrap_or(true),
+            accept: look
+                .parsed("udp-accept", args.udp_accept.clone(), parse_from)?
+                .unwrap_or_default(),
+        },
     })
 }
 
@@ -313,94 +328,4 @@ fn interface(args: &AgentArgs, look: &Lookup<'_>) -> Result<InterfaceWish, Failu
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::exit::Code;
-
-    fn env(pairs: &[(&str, &str)]) -> Environment {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn sources_come_in_their_order() {
-        let all = [
-            ("ETCDCTL_ENDPOINTS", "http://c:1"),
-            ("FLANNELD_ETCD_ENDPOINTS", "http://b:1"),
-            ("FLANNELCTL_ETCD_ENDPOINTS", "http://a:1"),
-        ];
-        let of =
-            |args: &EtcdArgs, pairs: &[(&str, &str)]| etcd(args, &env(pairs)).unwrap().endpoints;
-        let none = EtcdArgs::default();
-        let flag = EtcdArgs {
-            etcd_endpoints: Some(" http://f:1 , http://g:1,".into()),
-            ..EtcdArgs::default()
-        };
-        assert_eq!(of(&flag, &all), ["http://f:1", "http://g:1"]);
-        assert_eq!(of(&none, &all), ["http://a:1"]);
-        assert_eq!(of(&none, &all[..2]), ["http://b:1"]);
-        assert_eq!(of(&none, &all[..1]), ["http://c:1"]);
-        assert_eq!(
-            of(&none, &[("FLANNELCTL_ETCD_ENDPOINTS", "")]).len(),
-            2,
-            "empty counts as unset"
-        );
-    }
-
-    #[test]
-    fn a_bad_value_names_its_source_and_flannelds_is_ignored_as_flanneld_does() {
-        let bad = |pairs: &[(&str, &str)]| agent(&AgentArgs::default(), &env(pairs));
-        let error = bad(&[("FLANNELCTL_SUBNET_LEASE_RENEW_MARGIN", "1440")]).unwrap_err();
-        assert_eq!(error.code, Code::Usage);
-        assert!(
-            error
-                .to_string()
-                .contains("FLANNELCTL_SUBNET_LEASE_RENEW_MARGIN: \"1440\""),
-            "{error}"
-        );
-        let settings = bad(&[("FLANNELD_HEALTHZ_PORT", "x"), ("FLANNELD_IP_MASQ", "t")]).unwrap();
-        assert_eq!((settings.healthz, settings.ip_masq), (None, true));
-        let kube = AgentArgs {
-            kube_subnet_mgr: Some("true".into()),
-            ..AgentArgs::default()
-        };
-        assert!(
-            agent(&kube, &env(&[]))
-                .unwrap_err()
-                .to_string()
-                .contains("not with the Kubernetes API")
-        );
-    }
-
-    #[test]
-    fn flannelds_defaults() {
-        let settings = agent(&AgentArgs::default(), &env(&[])).unwrap();
-        assert_eq!(
-            settings.subnet_file,
-            PathBuf::from("/run/flannel/subnet.env")
-        );
-        assert_eq!(settings.renew_margin, Duration::from_secs(3600));
-        assert_eq!(settings.firewall_resync, Some(Duration::from_secs(5)));
-        assert!(
-            settings.forward_rules
-                && settings.random_fully
-                && !settings.ip_masq
-                && !settings.blackhole
-        );
-    }
-
-    #[test]
-    fn etcdctls_user_brings_its_password_and_no_secret_is_shown() {
-        let options = etcd(
-            &EtcdArgs::default(),
-            &env(&[("ETCDCTL_USER", "root:hunter2")]),
-        )
-        .unwrap();
-        assert_eq!(options.username.as_deref(), Some("root"));
-        assert!(options.password.is_some());
-        assert!(!format!("{options:?}").contains("hunter2"));
-    }
-}
+mod tests;

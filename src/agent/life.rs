@@ -84,14 +84,7 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
         chosen.pool.network
     );
     let mut reconciler = Reconciler::open().map_err(Failure::could_not_run)?;
-    let prepared = start::prepare(
-        registry,
-        &chosen,
-        &underlay,
-        settings.blackhole,
-        &mut reconciler,
-    )
-    .await?;
+    let prepared = start::prepare(registry, &chosen, &underlay, settings, &mut reconciler).await?;
     let held = start::lease(registry, &chosen, &prepared.attrs, folder).await?;
     let mut base = prepared.goal;
     base.own = held.key.subnet4();
@@ -102,7 +95,9 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
 
     let table = prepared.udp.as_ref().map(|udp| udp.table());
     let device = prepared.udp.as_ref().map(|udp| udp.device());
-    if let (Some(udp), Some(udp_settings)) = (prepared.udp, start::udp_settings(&base)) {
+    if let (Some(udp), Some(udp_settings)) =
+        (prepared.udp, start::udp_settings(&base, settings.udp))
+    {
         let token = token.clone();
         tasks.spawn(async move {
             udp.run(udp_settings, token)

@@ -15,7 +15,7 @@ use super::pump::{UdpBackend, UdpSettings};
 use super::reconcile::{ReconcileStatus, Reconciler};
 use super::runtime::RuntimeFolder;
 use crate::exit::Failure;
-use crate::forward::Accept;
+use crate::forward::UdpOptions;
 use crate::kernel::interfaces;
 use crate::kernel::udp::UdpSocket;
 use crate::plan::firewall::FirewallGoal;
@@ -166,7 +166,7 @@ pub async fn prepare(
     registry: &Registry,
     chosen: &Chosen,
     underlay: &Underlay,
-    blackhole: bool,
+    settings: &AgentSettings,
     reconciler: &mut Reconciler,
 ) -> Result<Prepared, Failure> {
     let address = underlay.external.address;
@@ -177,7 +177,7 @@ pub async fn prepare(
                 UdpSocket::bind(SocketAddrV4::new(address, port))
                     .map_err(Failure::could_not_run)?,
             );
-            Some(UdpBackend::open().map_err(Failure::could_not_run)?)
+            Some(UdpBackend::open(settings.udp.offload).map_err(Failure::could_not_run)?)
         }
         Backend::HostGw if underlay.public_ip != address => {
             return Err(Failure::could_not_run(format!(
@@ -199,7 +199,7 @@ pub async fn prepare(
         own: None,
         network: chosen.pool.network,
         peers: Vec::new(),
-        blackhole,
+        blackhole: settings.blackhole,
     };
     let status = tokio::task::block_in_place(|| reconciler.once(&Arc::new(goal.clone())));
     fail_on_own(&status)?;
@@ -357,14 +357,14 @@ pub fn firewall_goal(
 }
 
 /// Settings of the udp data path, once the lease is held.
-pub fn udp_settings(base: &Goal) -> Option<UdpSettings> {
+pub fn udp_settings(base: &Goal, options: UdpOptions) -> Option<UdpSettings> {
     let Backend::Udp { port } = base.backend else {
         return None;
     };
     Some(UdpSettings {
         bind: SocketAddrV4::new(base.host.ext.address, port),
         tunnel_address: base.own?.addr(),
-        accept: Accept::Peers,
+        accept: options.accept,
     })
 }
 

@@ -64,6 +64,15 @@ pub struct AgentArgs {
     #[arg(long, value_name = "PORT")]
     pub healthz_port: Option<String>,
 
+    /// udp: use the kernel's segmentation offloads where they are (auto), or send each packet alone (off) [default: auto].
+    #[arg(long, value_name = "auto|off")]
+    pub udp_offload: Option<String>,
+
+    /// udp: accept packets of peers, from their own subnets (peers), or anything from anyone, as flanneld
+    /// does (any) [default: peers].
+    #[arg(long, value_name = "peers|any")]
+    pub udp_accept: Option<String>,
+
     /// Remove everything that the agent made on this host (devices, routes, rules, subnet file) and exit.
     #[arg(long)]
     pub cleanup: bool,

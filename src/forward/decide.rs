@@ -1,6 +1,7 @@
 //! The verdict on one packet, in each direction.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::str::FromStr;
 
 use super::counters::Reason;
 use super::table::Table;
@@ -15,6 +16,23 @@ pub enum Accept {
     Peers,
     /// Anybody's, as flanneld does (W33).
     Any,
+}
+
+/// The text is neither `peers` nor `any`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("use peers or any")]
+pub struct AcceptError;
+
+impl FromStr for Accept {
+    type Err = AcceptError;
+
+    fn from_str(text: &str) -> Result<Self, AcceptError> {
+        match text {
+            "peers" => Ok(Self::Peers),
+            "any" => Ok(Self::Any),
+            _ => Err(AcceptError),
+        }
+    }
 }
 
 /// What happens to a packet that the host sends into the overlay.

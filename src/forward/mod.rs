@@ -12,3 +12,21 @@ pub mod table;
 pub use counters::{Counters, Offload, Reason};
 pub use decide::Accept;
 pub use table::{Peer, Table};
+
+/// How the udp data path works, as far as the admin chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UdpOptions {
+    /// Use what the kernel has to carry many packets at once.
+    pub offload: bool,
+    /// Whose datagrams are accepted.
+    pub accept: Accept,
+}
+
+impl Default for UdpOptions {
+    fn default() -> Self {
+        Self {
+            offload: true,
+            accept: Accept::default(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Sources of settings in their order, bad values, defaults, secrets.
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::exit::Code;
+
+fn env(pairs: &[(&str, &str)]) -> Environment {
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+#[test]
+fn sources_come_in_their_order() {
+    let all = [
+        ("ETCDCTL_ENDPOINTS", "http://c:1"),
+        ("FLANNELD_ETCD_ENDPOINTS", "http://b:1"),
+        ("FLANNELCTL_ETCD_ENDPOINTS", "http://a:1"),
+    ];
+    let of = |args: &EtcdArgs, pairs: &[(&str, &str)]| etcd(args, &env(pairs)).unwrap().endpoints;
+    let none = EtcdArgs::default();
+    let flag = EtcdArgs {
+        etcd_endpoints: Some(" http://f:1 , http://g:1,".into()),
+        ..EtcdArgs::default()
+    };
+    assert_eq!(of(&flag, &all), ["http://f:1", "http://g:1"]);
+    assert_eq!(of(&none, &all), ["http://a:1"]);
+    assert_eq!(of(&none, &all[..2]), ["http://b:1"]);
+    assert_eq!(of(&none, &all[..1]), ["http://c:1"]);
+    assert_eq!(
+        of(&none, &[("FLANNELCTL_ETCD_ENDPOINTS", "")]).len(),
+        2,
+        "empty counts as unset"
+    );
+}
+
+#[test]
+fn a_bad_value_names_its_source_and_flannelds_is_ignored_as_flanneld_does() {
+    let bad = |pairs: &[(&str, &str)]| agent(&AgentArgs::default(), &env(pairs));
+    let error = bad(&[("FLANNELCTL_SUBNET_LEASE_RENEW_MARGIN", "1440")]).unwrap_err();
+    assert_eq!(error.code, Code::Usage);
+    assert!(
+        error
+            .to_string()
+            .contains("FLANNELCTL_SUBNET_LEASE_RENEW_MARGIN: \"1440\""),
+        "{error}"
+    );
+    let settings = bad(&[("FLANNELD_HEALTHZ_PORT", "x"), ("FLANNELD_IP_MASQ", "t")]).unwrap();
+    assert_eq!((settings.healthz, settings.ip_masq), (None, true));
+    let kube = AgentArgs {
+        kube_subnet_mgr: Some("true".into()),
+        ..AgentArgs::default()
+    };
+    assert!(
+        agent(&kube, &env(&[]))
+            .unwrap_err()
+            .to_string()
+            .contains("not with the Kubernetes API")
+    );
+}
+
+#[test]
+fn flannelds_defaults() {
+    let settings = agent(&AgentArgs::default(), &env(&[])).unwrap();
+    assert_eq!(
+        settings.subnet_file,
+        PathBuf::from("/run/flannel/subnet.env")
+    );
+    assert_eq!(settings.renew_margin, Duration::from_secs(3600));
+    assert_eq!(settings.firewall_resync, Some(Duration::from_secs(5)));
+    assert!(
+        settings.forward_rules && settings.random_fully && !settings.ip_masq && !settings.blackhole
+    );
+}
+
+#[test]
+fn etcdctls_user_brings_its_password_and_no_secret_is_shown() {
+    let options = etcd(
+        &EtcdArgs::default(),
+        &env(&[("ETCDCTL_USER", "root:hunter2")]),
+    )
+    .unwrap();
+    assert_eq!(options.username.as_deref(), Some("root"));
+    assert!(options.password.is_some());
+    assert!(!format!("{options:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_udp_path_is_chosen() {
+    let of = |pairs: &[(&str, &str)]| {
+        agent(&AgentArgs::default(), &env(pairs)).map(|settings| settings.udp)
+    };
+    assert_eq!(of(&[]).unwrap(), UdpOptions::default());
+    let chosen = of(&[
+        ("FLANNELCTL_UDP_OFFLOAD", "off"),
+        ("FLANNELCTL_UDP_ACCEPT", "any"),
+    ])
+    .unwrap();
+    assert!(!chosen.offload);
+    assert_eq!(chosen.accept, crate::forward::Accept::Any);
+    let text = of(&[("FLANNELCTL_UDP_OFFLOAD", "on")])
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("auto or off"), "{text}");
+    let text = of(&[("FLANNELCTL_UDP_ACCEPT", "all")])
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("peers or any"), "{text}");
+}
