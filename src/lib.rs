@@ -5,7 +5,7 @@
 //!
 //! * `subnet`, `packet` are pure and import nothing of ours.
 //! * `plan`, `forward` are pure and import only those.
-//! * `docker` is pure and imports `subnet`.
+//! * `docker` is pure and imports `subnet`; `diagnose` is pure and imports `subnet`, `packet`, `plan`.
 //! * `registry` (etcd) and `kernel` (Linux) touch the world; they know the pure types and never
 //!   each other.
 //! * `report` renders; it knows the pure types.
@@ -14,6 +14,7 @@
 pub mod agent;
 pub mod cli;
 pub mod commands;
+pub mod diagnose;
 pub mod docker;
 pub mod exit;
 pub mod forward;

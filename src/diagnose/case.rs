@@ -1,0 +1,93 @@
+//! Everything that the verdict looks at. A case can be written to a file and read back: a user's report becomes
+//! a test.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use super::evidence::NodeEvidence;
+use super::probe::PathResult;
+
+/// The input of the verdict.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Case {
+    /// The network config, where etcd has one that can be read.
+    pub network: Option<NetworkFact>,
+    /// What is wrong with the config or with etcd, one sentence each.
+    pub store_troubles: Vec<StoreTrouble>,
+    /// The leases.
+    pub leases: Vec<LeaseFact>,
+    /// Node where the command runs.
+    pub here: Option<Ipv4Addr>,
+    /// Evidence, one entry a node that was asked; absent evidence of a node that did not answer is a
+    /// `silent` entry below.
+    pub nodes: Vec<NodeEvidence>,
+    /// Nodes that were asked and have no agent that answers.
+    pub silent: Vec<Ipv4Addr>,
+    /// What was sent.
+    pub paths: Vec<PathResult>,
+}
+
+/// Trouble with etcd or what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "detail")]
+pub enum StoreTrouble {
+    /// No endpoint answers (FL410).
+    Unreachable(String),
+    /// TLS or authentication (FL411).
+    Denied(String),
+    /// No config (FL401).
+    NoConfig(String),
+    /// Config not valid (FL404).
+    BadConfig(String),
+    /// A record cannot be read.
+    UnreadableRecord(String),
+}
+
+/// The network config as the checks need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkFact {
+    /// The overlay.
+    pub network: Ipv4Net,
+    /// Length of a node's subnet.
+    pub subnet_len: u8,
+    /// `udp`, `vxlan`, `host-gw`.
+    pub backend: String,
+    /// VNI (vxlan).
+    pub vni: u32,
+    /// UDP port of the encapsulation (vxlan, udp).
+    pub port: u16,
+    /// vxlan's DirectRouting.
+    pub direct_routing: bool,
+}
+
+/// A lease as the checks need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseFact {
+    /// Subnet base.
+    pub subnet: Ipv4Net,
+    /// Holder.
+    pub public_ip: Ipv4Addr,
+    /// Backend type; empty = udp.
+    pub backend: String,
+    /// VXLAN device's MAC, `aa:bb:…`, or empty.
+    pub vtep_mac: String,
+    /// Seconds left; `None` for a reservation.
+    pub ttl: Option<i64>,
+}
+
+impl Case {
+    /// Evidence of a node.
+    pub fn node(&self, public_ip: Ipv4Addr) -> Option<&NodeEvidence> {
+        self.nodes.iter().find(|node| node.node == Some(public_ip))
+    }
+
+    /// Lease of a node.
+    pub fn lease(&self, public_ip: Ipv4Addr) -> Option<&LeaseFact> {
+        self.leases
+            .iter()
+            .find(|lease| lease.public_ip == public_ip)
+    }
+}

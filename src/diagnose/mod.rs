@@ -1,0 +1,20 @@
+//! Diagnosis: what was seen and found on the nodes goes in, findings with place, cause, proof and remedy come
+//! out. Pure: no socket, file, clock or environment; imports `subnet`, `packet` and `plan` alone. The types
+//! here are also what nodes send each other through etcd (as JSON), so everything in them is untrusted.
+//!
+//! * `evidence`: what one node knows: state, counters, firewall listings, drops, packets seen at each point.
+//! * `probe`: what was sent, and which answers came.
+//! * `case`: all evidence of all nodes with leases and probes: the input of the verdict.
+//! * `finding`: the output.
+//! * `request`: the words in which nodes ask each other for evidence.
+
+pub mod case;
+pub mod evidence;
+pub mod finding;
+pub mod probe;
+pub mod request;
+
+pub use case::Case;
+pub use evidence::NodeEvidence;
+pub use finding::{Confidence, Diagnosis, Direction, Finding, PathReport, Severity, Status};
+pub use probe::{Path, PathResult};
