@@ -12,6 +12,8 @@ pub(super) struct Keys {
     pub(super) config: String,
     /// `<prefix>/subnets`, without trailing slash: where flanneld's list and watch begin.
     pub(super) subnets: String,
+    /// `<prefix>/diagnose`, without trailing slash: where nodes ask each other for evidence.
+    pub(super) diagnose: String,
 }
 
 impl Keys {
@@ -19,6 +21,7 @@ impl Keys {
         Self {
             config: clean(&format!("{prefix}/config"), prefix),
             subnets: clean(&format!("{prefix}/subnets"), prefix),
+            diagnose: clean(&format!("{prefix}/diagnose"), prefix),
         }
     }
 

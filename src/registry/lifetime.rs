@@ -146,15 +146,24 @@ impl Registry {
     /// Revokes an etcd lease that no key hangs on. Only tidies up: an error is no matter, as etcd
     /// lets the lease expire.
     pub(super) async fn tidy(&self, id: i64) {
-        if id != 0 && matches!(self.time_to_live(id, true).await, Ok((Some(_), 0))) {
-            let named = lease_text(id);
-            let call = self.inner.pool.call(Operation::Revoke, &named, |client| {
-                let mut lease = client.lease_client();
-                async move { lease.revoke(id).await }
-            });
-            if let Err(error) = call.await {
-                tracing::debug!(%error, lease = id, "an unused etcd lease is left to expire");
-            }
+        if id != 0
+            && matches!(self.time_to_live(id, true).await, Ok((Some(_), 0)))
+            && let Err(error) = self.revoke(id).await
+        {
+            tracing::debug!(%error, lease = id, "an unused etcd lease is left to expire");
+        }
+    }
+
+    /// Revokes an etcd lease with all keys on it. One that is gone already is no error.
+    pub(super) async fn revoke(&self, id: i64) -> Result<(), Error> {
+        let named = lease_text(id);
+        let call = self.inner.pool.call(Operation::Revoke, &named, |client| {
+            let mut lease = client.lease_client();
+            async move { lease.revoke(id).await }
+        });
+        match call.await {
+            Err(Error::Refused { answer, .. }) if answer.code == Code::NotFound => Ok(()),
+            other => other.map(|_| ()),
         }
     }
 }

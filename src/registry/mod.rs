@@ -10,6 +10,7 @@ mod follow;
 mod keys;
 mod lifetime;
 mod options;
+pub mod rendezvous;
 mod store;
 mod stream;
 mod text;
