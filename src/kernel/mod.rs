@@ -3,6 +3,9 @@
 //! (`plan`, `packet`, …) and never `registry`.
 
 pub mod apply;
+pub mod containers;
+pub mod echo;
+pub mod endpoint;
 pub mod error;
 pub mod file;
 pub mod firewall;
@@ -12,10 +15,13 @@ mod message;
 pub mod mmsg;
 pub mod monitor;
 pub mod netlink;
+pub mod netns;
 pub mod observe;
 pub mod process;
+pub mod sweep;
 pub mod tun;
 pub mod udp;
 pub mod wait;
+pub mod witness;
 
 pub use error::{Cause, Error, Op};
