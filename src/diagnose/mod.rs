@@ -7,14 +7,21 @@
 //! * `case`: all evidence of all nodes with leases and probes: the input of the verdict.
 //! * `finding`: the output.
 //! * `request`: the words in which nodes ask each other for evidence.
+//! * `catalog`: every check by id, in words; `select`: which of them the user wants.
+//! * `verdict`: case in, diagnosis out.
 
 pub mod case;
+pub mod catalog;
 pub mod evidence;
 pub mod finding;
 pub mod probe;
 pub mod request;
+pub mod select;
+pub mod verdict;
 
 pub use case::Case;
 pub use evidence::NodeEvidence;
 pub use finding::{Confidence, Diagnosis, Direction, Finding, PathReport, Severity, Status};
 pub use probe::{Path, PathResult};
+pub use select::{Selection, UnknownCheck};
+pub use verdict::verdict;

@@ -5,6 +5,7 @@
 pub mod checksum;
 pub mod icmp;
 pub mod ipv4;
+pub mod print;
 pub mod span;
 pub mod vnet;
 
