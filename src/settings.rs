@@ -48,6 +48,8 @@ pub struct AgentSettings {
     pub healthz: Option<(IpAddr, u16)>,
     /// How the udp data path works.
     pub udp: UdpOptions,
+    /// Answer other nodes' `diagnose`.
+    pub diagnose: bool,
 }
 
 impl Environment {
@@ -299,6 +301,13 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
                 .parsed("udp-accept", args.udp_accept.clone(), parse_from)?
                 .unwrap_or_default(),
         },
+        diagnose: look
+            .parsed("diagnose", args.diagnose.clone(), |text| match text {
+                "on" => Ok(true),
+                "off" => Ok(false),
+                _ => parse_bool(text).map_err(|_| "use on or off".into()),
+            })?
+            .unwrap_or(true),
     })
 }
 

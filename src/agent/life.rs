@@ -12,6 +12,7 @@ use super::guard::{GuardOptions, guard};
 use super::keep::Keeper;
 use super::peers::Peering;
 use super::reconcile::{ReconcileStatus, Reconciler};
+use super::respond::{hands::Site, respond};
 use super::{Agent, health::Vitals, notify, start};
 use crate::exit::Failure;
 use crate::kernel::interfaces;
@@ -174,6 +175,16 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
         }
     };
     spawn(tasks, token, "guard", guarded);
+    if let Some(site) = Site::of(settings, &chosen, &base) {
+        let answering = respond(
+            registry.clone(),
+            site,
+            settings.diagnose,
+            followed.clone(),
+            token.clone(),
+        );
+        spawn(tasks, token, "respond", answering);
+    }
     let kept = token.clone();
     tasks.spawn(async move {
         match kept

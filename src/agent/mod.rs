@@ -15,6 +15,7 @@
 //! | keep | the own lease | cancel; the lease stays. The subnet is lost: the agent fails |
 //! | pump | TUN device and UDP socket (udp backend) | cancel; the device goes with it |
 //! | underlay | nothing; compares the interface with the chosen one | another one is to be used: next life |
+//! | respond | what other nodes' `diagnose` needs here, for its time | cancel; removes it |
 //! | watchdog | systemd's watchdog | cancel |
 
 pub mod guard;
@@ -26,6 +27,7 @@ pub mod peers;
 pub mod pump;
 pub mod reconcile;
 mod reconcile_status;
+pub mod respond;
 pub mod runtime;
 pub mod start;
 pub mod teardown;

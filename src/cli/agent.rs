@@ -73,6 +73,11 @@ pub struct AgentArgs {
     #[arg(long, value_name = "peers|any")]
     pub udp_accept: Option<String>,
 
+    /// Help `flannelctl diagnose` on other nodes: watch its packets and tell this node's state through etcd (on),
+    /// or refuse (off) [default: on].
+    #[arg(long, value_name = "on|off")]
+    pub diagnose: Option<String>,
+
     /// Remove everything that the agent made on this host (devices, routes, rules, subnet file) and exit.
     #[arg(long)]
     pub cleanup: bool,

@@ -3,6 +3,7 @@
 
 mod agent;
 pub mod argv;
+mod diagnose;
 mod docker_config;
 mod etcd;
 mod generate;
@@ -10,6 +11,7 @@ mod init;
 mod leases;
 
 pub use agent::AgentArgs;
+pub use diagnose::{DiagnoseArgs, DiagnoseCommand, DiagnosisOutput, SourceArg};
 pub use docker_config::{DockerConfigArgs, DockerFormat};
 pub use etcd::EtcdArgs;
 pub use generate::{GenerateArgs, Generated};
@@ -51,6 +53,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the overlay on this host, in the foreground (flannel's agent).
     Agent(Box<AgentArgs>),
+    /// Find where packets between nodes are lost, why, and what to do.
+    Diagnose(Box<DiagnoseArgs>),
     /// Print or write what Docker needs to live in this node's subnet.
     DockerConfig(DockerConfigArgs),
     /// Write the network config that all agents read.
@@ -67,6 +71,7 @@ Examples:
   flannelctl --etcd-endpoints http://192.0.2.1:2379 init --network 10.5.0.0/16 --backend vxlan
   flannelctl --etcd-endpoints http://192.0.2.1:2379 agent --iface eth0
   flannelctl --etcd-endpoints http://192.0.2.1:2379 leases
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 diagnose 10.5.7.23
   flannelctl docker-config --write";
 
 const LONG_HELP: &str = "\
@@ -74,6 +79,7 @@ Examples:
   flannelctl --etcd-endpoints http://192.0.2.1:2379 init --network 10.5.0.0/16 --backend vxlan
   flannelctl --etcd-endpoints http://192.0.2.1:2379 agent --iface eth0
   flannelctl --etcd-endpoints http://192.0.2.1:2379 leases
+  flannelctl --etcd-endpoints http://192.0.2.1:2379 diagnose 10.5.7.23
   flannelctl docker-config --write
 
 Environment:

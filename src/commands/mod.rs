@@ -2,6 +2,7 @@
 //! decision that the pure modules could make.
 
 pub mod agent;
+pub mod diagnose;
 pub mod docker_config;
 pub mod generate;
 pub mod init;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli, env: Environment, out: &mut dyn Write) -> Result<Code
     };
     match cli.command {
         Command::Agent(args) => agent::run(&args, &context, out).await,
+        Command::Diagnose(args) => diagnose::run(&args, &context, out).await,
         Command::DockerConfig(args) => docker_config::run(&args, &context, out).await,
         Command::Generate(args) => generate::run(&args, out),
         Command::Init(args) => init::run(&args, &context, out).await,

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::NodeEvidence;
 use super::probe::PathResult;
+use crate::plan::state::VXLAN_PORT;
+use crate::subnet::network::ConfigError;
+use crate::subnet::{Backend, Lease, NetworkConfig};
 
 /// The input of the verdict.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,6 +79,53 @@ pub struct LeaseFact {
     pub vtep_mac: String,
     /// Seconds left; `None` for a reservation.
     pub ttl: Option<i64>,
+}
+
+impl NetworkFact {
+    /// From a config; `None` where it has no IPv4 half.
+    ///
+    /// # Errors
+    /// The backend or one of its options is not one of ours.
+    pub fn of(config: &NetworkConfig) -> Result<Option<Self>, ConfigError> {
+        let backend = config.backend()?;
+        let Some(pool) = &config.ipv4 else {
+            return Ok(None);
+        };
+        let (vni, port, direct_routing) = match &backend {
+            Backend::Vxlan(options) => (
+                options.vni,
+                options.port.unwrap_or(VXLAN_PORT),
+                options.direct_routing,
+            ),
+            Backend::Udp { port } => (0, *port, false),
+            Backend::HostGw => (0, 0, false),
+        };
+        Ok(Some(Self {
+            network: pool.network.trunc(),
+            subnet_len: pool.subnet_len,
+            backend: backend.name().to_owned(),
+            vni,
+            port,
+            direct_routing,
+        }))
+    }
+}
+
+impl LeaseFact {
+    /// From a lease and the seconds that it still lives; `None` for one without an IPv4 subnet.
+    pub fn of(lease: &Lease, ttl: Option<i64>) -> Option<Self> {
+        let vtep = lease.attrs.vtep().map(|vtep| {
+            let hex = vtep.mac.map(|byte| format!("{byte:02x}"));
+            hex.join(":")
+        });
+        Some(Self {
+            subnet: lease.key.subnet4()?,
+            public_ip: lease.attrs.public_ip,
+            backend: lease.attrs.backend_type.clone(),
+            vtep_mac: vtep.unwrap_or_default(),
+            ttl,
+        })
+    }
 }
 
 impl Case {

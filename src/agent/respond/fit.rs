@@ -1,0 +1,146 @@
+//! Makes evidence small enough for etcd. What is least telling goes first, and each cut is told in `missing`.
+
+use crate::diagnose::NodeEvidence;
+use crate::diagnose::evidence::FirewallFact;
+use crate::diagnose::request::Answer;
+use crate::registry::rendezvous::{self, WRITE_LIMIT};
+
+/// Entries that are kept of a long table.
+const TABLE: usize = 300;
+/// Sightings that are kept.
+const SIGHTINGS: usize = 300;
+
+type Cut = (&'static str, fn(&mut NodeEvidence) -> bool);
+
+/// In this order.
+const CUTS: [Cut; 7] = [
+    ("the listing of nft", |e| listing(e, |f| f.program == "nft")),
+    (
+        "the forwarding entries and neighbours beyond the first",
+        |e| shorten(&mut e.fdb, TABLE) | shorten(&mut e.neighbours, TABLE),
+    ),
+    ("the packets seen beyond the first", |e| {
+        shorten(&mut e.seen, SIGHTINGS)
+    }),
+    ("the routes and containers beyond the first", |e| {
+        shorten(&mut e.routes, TABLE) | shorten(&mut e.containers, TABLE)
+    }),
+    ("the listing of iptables-legacy", |e| {
+        listing(e, |f| f.program == "iptables-legacy")
+    }),
+    ("all firewall listings", |e| listing(e, |_| true)),
+    ("interfaces beyond the first", |e| {
+        shorten(&mut e.links, TABLE)
+    }),
+];
+
+/// The evidence as an answer that etcd takes; a refusal where even the cut evidence is too long.
+pub fn fit(mut evidence: NodeEvidence) -> Answer {
+    for (what, cut) in CUTS {
+        if fits(&evidence) {
+            break;
+        }
+        if cut(&mut evidence) {
+            let node = evidence
+                .node
+                .map_or_else(String::new, |ip| format!("{ip}: "));
+            let sentence = format!("{node}{what} did not fit into etcd and was left out");
+            evidence.missing.push(sentence);
+        }
+    }
+    match fits(&evidence) {
+        true => Answer::Evidence {
+            evidence: Box::new(evidence),
+        },
+        false => Answer::Refused {
+            reason: format!("the evidence is longer than {WRITE_LIMIT} bytes"),
+        },
+    }
+}
+
+fn fits(evidence: &NodeEvidence) -> bool {
+    // The answer's own words around it.
+    const FRAME: usize = 256;
+    rendezvous::size(evidence).is_ok_and(|size| size + FRAME <= WRITE_LIMIT)
+}
+
+fn shorten<T>(list: &mut Vec<T>, length: usize) -> bool {
+    let long = list.len() > length;
+    list.truncate(length);
+    long
+}
+
+fn listing(evidence: &mut NodeEvidence, which: fn(&FirewallFact) -> bool) -> bool {
+    let before = evidence.firewall.len();
+    evidence.firewall.retain(|fact| !which(fact));
+    evidence.firewall.len() < before
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::diagnose::evidence::NeighbourFact;
+
+    fn firewall(program: &str, size: usize) -> FirewallFact {
+        FirewallFact {
+            program: program.into(),
+            before: "x".repeat(size),
+            after: String::new(),
+        }
+    }
+
+    fn programs(answer: &Answer) -> (Vec<&str>, usize) {
+        let Answer::Evidence { evidence } = answer else {
+            panic!("{answer:?}");
+        };
+        let programs = evidence.firewall.iter().map(|f| f.program.as_str());
+        (programs.collect(), evidence.missing.len())
+    }
+
+    #[test]
+    fn small_evidence_is_left_alone() {
+        let mut evidence = NodeEvidence::default();
+        evidence.firewall.push(firewall("nft", 1000));
+        assert_eq!(programs(&fit(evidence)), (vec!["nft"], 0));
+    }
+
+    #[test]
+    fn the_least_telling_goes_first_and_is_named() {
+        let mut evidence = NodeEvidence::default();
+        evidence.firewall.push(firewall("nft", WRITE_LIMIT / 2));
+        evidence
+            .firewall
+            .push(firewall("iptables-nft", WRITE_LIMIT / 2));
+        assert_eq!(programs(&fit(evidence.clone())), (vec!["iptables-nft"], 1));
+        evidence
+            .firewall
+            .push(firewall("iptables-legacy", WRITE_LIMIT));
+        assert_eq!(programs(&fit(evidence.clone())), (vec!["iptables-nft"], 2));
+        evidence
+            .firewall
+            .push(firewall("iptables-nft", WRITE_LIMIT));
+        assert_eq!(programs(&fit(evidence.clone())), (vec![], 3));
+        let neighbour = NeighbourFact {
+            device: "flannel.1".into(),
+            address: [10, 5, 1, 0].into(),
+            mac: "02:00:00:00:00:01".into(),
+            state: "permanent".into(),
+        };
+        evidence.firewall.clear();
+        evidence.neighbours = vec![neighbour; 10_000];
+        let Answer::Evidence { evidence } = fit(evidence) else {
+            panic!("it fits");
+        };
+        assert_eq!(evidence.neighbours.len(), TABLE);
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_refused() {
+        let evidence = NodeEvidence {
+            hostname: "h".repeat(WRITE_LIMIT),
+            ..NodeEvidence::default()
+        };
+        assert!(matches!(fit(evidence), Answer::Refused { .. }));
+    }
+}
