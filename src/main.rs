@@ -33,11 +33,14 @@ fn main() -> ExitCode {
             .build()
             .map_err(|error| Failure::could_not_run(format!("cannot start the runtime: {error}")))
             .and_then(|runtime| {
-                runtime.block_on(until_interrupted(commands::run(
-                    cli,
-                    env,
-                    &mut std::io::stdout(),
-                )))
+                // It removes what it made before it ends, and handles its signals for that.
+                let is_diagnose = matches!(cli.command, Command::Diagnose(_));
+                let mut out = std::io::stdout();
+                let command = commands::run(cli, env, &mut out);
+                match is_diagnose {
+                    true => runtime.block_on(command),
+                    false => runtime.block_on(until_interrupted(command)),
+                }
             })
     };
     match result {

@@ -55,7 +55,7 @@ fn default_route(routes: &[Route]) -> Option<u32> {
 }
 
 /// The address from which the kernel would send to `destination`. Connecting a UDP socket sends nothing.
-fn source_for(destination: Ipv4Addr) -> Option<Ipv4Addr> {
+pub fn source_for(destination: Ipv4Addr) -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     // Any port but 0 will do.
     socket.connect((destination, 9)).ok()?;

@@ -15,6 +15,11 @@ impl Spinner {
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(bar)
     }
+
+    /// Says what goes on now.
+    pub fn say(&self, what: &'static str) {
+        self.0.set_message(what);
+    }
 }
 
 impl Drop for Spinner {

@@ -1,0 +1,413 @@
+//! From what the user asked to the cases that are judged: which legs, in which rounds.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::paths::{self, COUNT_DEFAULT, Extent, Leg, Manner, ROUND, Sides, Sources};
+use super::round::{Held, Outcome, Round, side};
+use super::survey::{self, Here, Survey};
+use super::target::{self, Aim};
+use crate::agent::respond::hands::{Site, Wish, on_thread};
+use crate::cli::{DiagnoseArgs, SourceArg};
+use crate::diagnose::case::NetworkFact;
+use crate::diagnose::select::Selection;
+use crate::diagnose::verdict::verdict;
+use crate::diagnose::{Case, Diagnosis, Finding, Status};
+use crate::exit::Failure;
+use crate::kernel::witness::Witness;
+use crate::registry::Registry;
+use crate::registry::rendezvous::Meeting;
+use crate::report::progress::Spinner;
+
+/// The whole takes no longer where the user does not say otherwise, sending many packets aside.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Nobody waits longer.
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// Kept of it for judging and cleaning up.
+const RESERVE: Duration = Duration::from_millis(500);
+
+/// A diagnosis that is about to be made.
+pub struct Gathering<'a> {
+    args: &'a DiagnoseArgs,
+    registry: Registry,
+    subnet_file: PathBuf,
+    timeout: Duration,
+}
+
+/// What is to be judged.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// One a round.
+    pub cases: Vec<Case>,
+    /// What did not work, beside what the nodes themselves tell.
+    pub missing: Vec<String>,
+}
+
+/// What is to be tried.
+struct Plan {
+    rounds: Vec<Vec<Leg>>,
+    wish: Wish,
+}
+
+impl<'a> Gathering<'a> {
+    /// Checks what can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// Usage.
+    pub fn new(
+        args: &'a DiagnoseArgs,
+        registry: Registry,
+        subnet_file: PathBuf,
+    ) -> Result<Self, Failure> {
+        let timeout = match &args.timeout {
+            None => TIMEOUT,
+            Some(text) => humantime::parse_duration(text)
+                .map_err(|error| Failure::usage(format!("--timeout: {text:?}: {error}")))?,
+        };
+        if !(Duration::from_secs(1)..=TIMEOUT_MAX).contains(&timeout) {
+            return Err(Failure::usage("--timeout: use 1s to 1h"));
+        }
+        Ok(Self {
+            args,
+            registry,
+            subnet_file,
+            timeout,
+        })
+    }
+
+    /// Asks, sends, collects. What it makes is in `held`.
+    ///
+    /// # Errors
+    /// Usage, or nothing can be tried from here.
+    pub async fn run(self, held: &mut Held) -> Result<Gathered, Failure> {
+        let spinner = Spinner::start("asking etcd");
+        let started = Instant::now();
+        let survey = survey::survey(&self.registry).await;
+        // Three operations one after the other.
+        let lag = started.elapsed() / 3;
+        let here = Here::find(&survey, &self.subnet_file);
+        let network = survey.network.clone().or_else(|| here.network());
+        let Some(network) = network else {
+            // Without a network there is nothing to send to: the store's troubles are the whole case.
+            return match survey.troubles.is_empty() {
+                false => Ok(self.only_the_store(survey, &here)),
+                true => Err(nowhere()),
+            };
+        };
+        if here.node.is_none() && !self.args.mesh {
+            return match survey.reachable {
+                true => Err(nowhere()),
+                false => Ok(self.only_the_store(survey, &here)),
+            };
+        }
+        let aim = match &self.args.target {
+            None => Aim::All,
+            Some(text) => target::read(text, &survey, &here)?,
+        };
+        let site = self.site(&here, &network);
+        let plan = self.plan(aim, &survey, &here, site.as_ref()).await?;
+        let mut gathered = Gathered::default();
+        if survey.reachable
+            && plan
+                .rounds
+                .iter()
+                .flatten()
+                .any(|leg| leg.source != leg.target)
+        {
+            match Meeting::open(&self.registry).await {
+                Ok(meeting) => held.meeting = Some(meeting),
+                Err(error) => gathered
+                    .missing
+                    .push(format!("the other nodes' agents were not asked: {error}")),
+            }
+        }
+        let rounds = plan.rounds.len();
+        for legs in plan.rounds {
+            let manner = self.manner(&here, &network);
+            let (meeting, progress) = (held.meeting.is_some(), |what| spinner.say(what));
+            let round = Round {
+                sides: sides(&survey, &here, &network),
+                legs,
+                manner,
+                site: site.clone(),
+                wish: plan.wish,
+                ask: meeting,
+                lag: lag.min(Duration::from_millis(500)),
+                deadline: self.deadline(started, rounds),
+                progress: &progress,
+            };
+            let outcome = round.run(held).await;
+            gathered.add(&survey, &network, &here, outcome);
+        }
+        Ok(gathered)
+    }
+
+    /// The rounds of a mesh have their time each; otherwise the whole has.
+    fn deadline(&self, started: Instant, rounds: usize) -> tokio::time::Instant {
+        let packets = self
+            .args
+            .count
+            .unwrap_or(COUNT_DEFAULT)
+            .saturating_sub(COUNT_DEFAULT);
+        let sending = Duration::from_millis(30 * u64::from(packets));
+        let begin = match rounds {
+            0 | 1 => started,
+            _ => Instant::now(),
+        };
+        tokio::time::Instant::from_std(begin + self.timeout + sending - RESERVE)
+    }
+
+    fn only_the_store(&self, survey: Survey, here: &Here) -> Gathered {
+        Gathered {
+            cases: vec![Case {
+                network: survey.network,
+                store_troubles: survey.troubles,
+                leases: survey.leases,
+                here: here.node,
+                ..Case::default()
+            }],
+            missing: vec!["no packet was sent: there is no network to send it through".to_owned()],
+        }
+    }
+
+    fn site(&self, here: &Here, network: &NetworkFact) -> Option<Site> {
+        Some(Site {
+            node: here.node?,
+            subnet_file: self.subnet_file.clone(),
+            network: network.clone(),
+            subnet: here.subnet,
+            external: None,
+            device: None,
+        })
+    }
+
+    fn manner(&self, here: &Here, network: &NetworkFact) -> Manner {
+        Manner {
+            count: self.args.count.unwrap_or(COUNT_DEFAULT),
+            first_id: rand::rng().random(),
+            mtu: here.mtu,
+            // Both ends of the udp backend count as hops.
+            extra_hops: if network.backend == "udp" { 2 } else { 0 },
+            has_device: network.backend != "host-gw",
+        }
+    }
+
+    async fn plan(
+        &self,
+        aim: Aim,
+        survey: &Survey,
+        here: &Here,
+        site: Option<&Site>,
+    ) -> Result<Plan, Failure> {
+        let (sources, mut wish) = match self.args.source {
+            None => (
+                Sources {
+                    host: true,
+                    container: true,
+                },
+                Wish::Any,
+            ),
+            Some(SourceArg::Host) => (
+                Sources {
+                    host: true,
+                    container: false,
+                },
+                Wish::Nothing,
+            ),
+            Some(SourceArg::Container) => (
+                Sources {
+                    host: false,
+                    container: true,
+                },
+                Wish::Any,
+            ),
+            Some(SourceArg::Address(address)) => (
+                Sources {
+                    host: false,
+                    container: true,
+                },
+                Wish::Container(address),
+            ),
+        };
+        let all = Sources {
+            host: true,
+            container: true,
+        };
+        let others = || survey.leases.iter().map(|lease| lease.public_ip);
+        if self.args.mesh {
+            let pairs = others().flat_map(|source| {
+                let targets = others().filter(move |target| *target != source);
+                targets.map(move |target| leg(source, target, None, Extent::Least, all))
+            });
+            let legs: Vec<_> = pairs.collect();
+            let rounds = legs.chunks(ROUND).map(<[Leg]>::to_vec).collect();
+            return Ok(Plan { rounds, wish });
+        }
+        let Some(own) = here.node else {
+            return Err(nowhere());
+        };
+        let mut container = None;
+        let targets: Vec<_> = match aim {
+            Aim::All => others().filter(|node| *node != own).collect(),
+            Aim::Node(node) => vec![node],
+            Aim::Container(address, node) => {
+                container = Some(address);
+                vec![node]
+            }
+            Aim::FromNamed(name) => {
+                wish = Wish::Container(named(name, site).await?);
+                others().filter(|node| *node != own).collect()
+            }
+        };
+        // Containers behind the own bridge are reached without the overlay.
+        let there_and_back = |target: Ipv4Addr, to: Extent, back: Extent| {
+            let to = leg(own, target, container, to, sources);
+            let reverse = target != own && !target.is_unspecified() && self.args.source.is_none();
+            let back = reverse.then(|| leg(target, own, None, back, all));
+            std::iter::once(to).chain(back)
+        };
+        let (to, back) = match targets.len() {
+            n if n * (paths::size(Extent::Full) + paths::size(Extent::Brief)) <= ROUND => {
+                (Extent::Full, Extent::Brief)
+            }
+            _ => (Extent::Brief, Extent::Least),
+        };
+        let batch = ROUND / (paths::size(to) + paths::size(back));
+        let rounds = targets.chunks(batch.max(1)).map(|some| {
+            some.iter()
+                .flat_map(|t| there_and_back(*t, to, back))
+                .collect()
+        });
+        let mut rounds: Vec<Vec<_>> = rounds.collect();
+        if rounds.is_empty() {
+            // No other node: this one's own state is judged all the same.
+            rounds.push(Vec::new());
+        }
+        Ok(Plan { rounds, wish })
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, survey: &Survey, network: &NetworkFact, here: &Here, outcome: Outcome) {
+        let Outcome {
+            mut nodes,
+            silent,
+            results,
+            missing,
+        } = outcome;
+        // In the case too, so that a saved one tells all.
+        match nodes.iter_mut().find(|node| node.node == here.node) {
+            Some(own) => own.missing.extend(missing),
+            None => self.missing.extend(missing),
+        }
+        self.cases.push(Case {
+            network: Some(network.clone()),
+            store_troubles: survey.troubles.clone(),
+            leases: survey.leases.clone(),
+            here: here.node,
+            nodes,
+            silent,
+            paths: results,
+        });
+    }
+}
+
+/// Judges each case, and puts what they say together.
+pub fn judge(cases: &[Case], selection: &Selection) -> Diagnosis {
+    let mut whole = Diagnosis {
+        status: Status::Healthy,
+        findings: Vec::new(),
+        paths: Vec::new(),
+        not_observed: Vec::new(),
+    };
+    let rank = |status: Status| match status {
+        Status::Healthy => 0,
+        Status::Inconclusive => 1,
+        Status::Problem => 2,
+    };
+    for case in cases {
+        let part = verdict(case, selection);
+        if rank(part.status) > rank(whole.status) {
+            whole.status = part.status;
+        }
+        for finding in part.findings {
+            let same = |known: &Finding| {
+                known.id == finding.id && known.node == finding.node && known.place == finding.place
+            };
+            if !whole.findings.iter().any(same) {
+                whole.findings.push(finding);
+            }
+        }
+        whole.paths.extend(part.paths);
+        for sentence in part.not_observed {
+            if !whole.not_observed.contains(&sentence) {
+                whole.not_observed.push(sentence);
+            }
+        }
+    }
+    whole
+}
+
+fn leg(
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    container: Option<Ipv4Addr>,
+    extent: Extent,
+    sources: Sources,
+) -> Leg {
+    Leg {
+        source,
+        target,
+        container,
+        extent,
+        sources,
+    }
+}
+
+/// The address of the local container with this name.
+async fn named(name: String, site: Option<&Site>) -> Result<Ipv4Addr, Failure> {
+    let spec = site.map(|site| site.spec(Vec::new(), Vec::new()));
+    let look = spec.map(|spec| on_thread(move || Witness::look(&spec)));
+    let evidence = match look {
+        Some(look) => look.await.unwrap_or_default(),
+        None => Default::default(),
+    };
+    let found = evidence.containers.iter().find(|one| one.name == name);
+    found.map(|one| one.address).ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no container {name:?} on the bridge of this host"
+        ))
+        .with_remedy(
+            "`docker ps` shows the names; a node's public IP, a subnet or an address do as well",
+        )
+    })
+}
+
+fn sides(survey: &Survey, here: &Here, network: &NetworkFact) -> Sides {
+    let mut sides: Sides = survey
+        .leases
+        .iter()
+        .map(|lease| {
+            // What a host sends from: its flannel device's address, which host-gw does not have.
+            let host = match network.backend.as_str() {
+                "host-gw" => lease.public_ip,
+                _ => lease.subnet.network(),
+            };
+            (lease.public_ip, side(Some(lease.subnet), Some(host)))
+        })
+        .collect();
+    if let Some(node) = here.node {
+        sides.entry(node).or_insert_with(|| side(here.subnet, None));
+    }
+    sides
+}
+
+fn nowhere() -> Failure {
+    Failure::could_not_run(
+        "this host holds no lease and has no subnet file: nothing can be tried from here",
+    )
+    .with_remedy("run it on a node (with --subnet-file where the agent has one), or use --mesh")
+}

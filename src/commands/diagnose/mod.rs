@@ -1,0 +1,168 @@
+//! `diagnose`: survey the store, try the paths with the help of the other nodes' agents, judge, show. All that is
+//! made on the way is removed on every way out, Ctrl-C included.
+
+mod case;
+mod offline;
+mod paths;
+mod round;
+mod survey;
+mod target;
+
+use std::future::Future;
+use std::io::{IsTerminal, Write, stdout};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Context, output, write_file};
+use crate::cli::{DiagnoseArgs, DiagnoseCommand, DiagnosisOutput};
+use crate::diagnose::select::Selection;
+use crate::diagnose::{Case, Diagnosis, Status};
+use crate::exit::{Code, Failure};
+use crate::registry::Registry;
+use crate::report::{diagnosis, message, terminal};
+use crate::settings::{self, DEFAULT_SUBNET_FILE};
+use case::Gathering;
+use round::Held;
+
+/// Time for one operation in etcd, where the user did not give one: the whole takes 10 s at most.
+const ETCD_TIMEOUT: Duration = Duration::from_secs(3);
+/// Removing what was made takes no longer, even if etcd is away.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in its help.
+pub async fn run(args: &DiagnoseArgs, ctx: &Context, out: &mut dyn Write) -> Result<Code, Failure> {
+    if let Some(DiagnoseCommand::Explain { id }) = &args.command {
+        return offline::explain(id, out);
+    }
+    let selection = Selection::new(&args.only, &args.skip).map_err(Failure::usage)?;
+    if args.list_checks {
+        return offline::list(&selection, out);
+    }
+    if let Some(path) = &args.from_case {
+        let cases = offline::read(path)?;
+        return finish(args, &selection, &cases, &[], out);
+    }
+    let registry = registry(ctx)?;
+    let gathering = Gathering::new(args, registry, subnet_file(args, ctx))?;
+    let mut held = Held::default();
+    // Before anything is made, so that no signal comes too early.
+    let mut interrupts = Interrupts::new()?;
+    let gathered = tokio::select! {
+        gathered = gathering.run(&mut held) => Some(gathered),
+        () = interrupts.next() => None,
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(FAREWELL, held.release()) => {}
+        () = interrupts.next() => return Ok(Code::Interrupted),
+    }
+    let Some(gathered) = gathered else {
+        return Ok(Code::Interrupted);
+    };
+    let gathered = gathered?;
+    if let Some(path) = &args.save_case {
+        offline::save(path, &gathered.cases)?;
+        message::note(format!("what was seen is in {}", path.display()));
+    }
+    finish(args, &selection, &gathered.cases, &gathered.missing, out)
+}
+
+/// Judges and shows.
+fn finish(
+    args: &DiagnoseArgs,
+    selection: &Selection,
+    cases: &[Case],
+    missing: &[String],
+    out: &mut dyn Write,
+) -> Result<Code, Failure> {
+    let mut diagnosis = case::judge(cases, selection);
+    for sentence in missing {
+        if !diagnosis.not_observed.contains(sentence) {
+            diagnosis.not_observed.push(sentence.clone());
+        }
+    }
+    let nodes = cases.iter().map(|case| case.nodes.len()).max().unwrap_or(0);
+    let text = match args.output {
+        DiagnosisOutput::Table => diagnosis::table(&diagnosis, selection, nodes, colour()),
+        DiagnosisOutput::Json => diagnosis::json(&diagnosis).map_err(Failure::could_not_run)?,
+        DiagnosisOutput::Short => diagnosis::short(&diagnosis),
+    };
+    out.write_all(text.as_bytes()).map_err(output)?;
+    if let Some(path) = &args.junit {
+        let text = diagnosis::junit(&diagnosis, selection);
+        write_file::replace(path, &text).map_err(|error| {
+            Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
+        })?;
+    }
+    Ok(code(&diagnosis))
+}
+
+fn code(diagnosis: &Diagnosis) -> Code {
+    match diagnosis.status {
+        Status::Healthy => Code::Done,
+        Status::Problem => Code::Problems,
+        Status::Inconclusive => Code::Inconclusive,
+    }
+}
+
+/// As for every command, but less patient with an etcd that is away.
+fn registry(ctx: &Context) -> Result<Registry, Failure> {
+    let mut options = settings::etcd(&ctx.etcd, &ctx.env)?;
+    if ctx.etcd.etcd_timeout.is_none() {
+        options.timeout = options.timeout.min(ETCD_TIMEOUT);
+    }
+    let registry = Registry::new(options).map_err(Failure::usage)?;
+    registry.warnings().iter().for_each(message::warning);
+    Ok(registry)
+}
+
+fn subnet_file(args: &DiagnoseArgs, ctx: &Context) -> PathBuf {
+    let variable = || {
+        ["FLANNELCTL_SUBNET_FILE", "FLANNELD_SUBNET_FILE"]
+            .iter()
+            .find_map(|name| ctx.env.get(name))
+    };
+    match &args.subnet_file {
+        Some(path) => path.clone(),
+        None => variable().unwrap_or(DEFAULT_SUBNET_FILE).into(),
+    }
+}
+
+/// Whether stdout takes colours.
+fn colour() -> bool {
+    let variable = |name| std::env::var(name).ok();
+    terminal::wants_colour(
+        stdout().is_terminal(),
+        variable("NO_COLOR").as_deref(),
+        variable("TERM").as_deref(),
+    )
+}
+
+/// Ctrl-C and SIGTERM.
+struct Interrupts {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self, Failure> {
+        let cannot = |error| Failure::could_not_run(format!("cannot handle signals: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
+            terminate: signal(SignalKind::terminate()).map_err(cannot)?,
+        })
+    }
+
+    fn next(&mut self) -> impl Future<Output = ()> + '_ {
+        async {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Which pings tell most, with as few packets as possible. Pure.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::agent::respond::check::{COUNT, PAYLOAD};
+use crate::diagnose::Path;
+use crate::diagnose::probe::{Origin, Target};
+
+/// Paths of one round at most: their number is a byte.
+pub const ROUND: usize = 240;
+/// Packets a path where nothing else is asked for.
+pub const COUNT_DEFAULT: u16 = 5;
+/// Milliseconds between two packets of a path, at least.
+const INTERVAL: u16 = 20;
+/// Milliseconds that sending may take.
+const DURATION: u16 = 29_000;
+/// An IP packet of 211 bytes, and of two more for each path: counters that rise by that are the probes'.
+const PAYLOAD_FIRST: u16 = 183;
+/// Bytes of IP and ICMP headers.
+const HEADERS: u16 = 28;
+
+/// From where a leg is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sources {
+    /// The host.
+    pub host: bool,
+    /// A container or endpoint.
+    pub container: bool,
+}
+
+/// How much a leg sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All paths that tell causes apart from one side.
+    Full,
+    /// Container to container, and host to container.
+    Brief,
+    /// Container to container.
+    Least,
+}
+
+/// From one node to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// Public IP of the node that sends.
+    pub source: Ipv4Addr,
+    /// Public IP of the node that should answer.
+    pub target: Ipv4Addr,
+    /// The container asked for.
+    pub container: Option<Ipv4Addr>,
+    /// How much.
+    pub extent: Extent,
+    /// From where.
+    pub sources: Sources,
+}
+
+/// What all legs have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Packets a path.
+    pub count: u16,
+    /// The first path's ICMP identifier; the others follow.
+    pub first_id: u16,
+    /// MTU inside the overlay, if it is known.
+    pub mtu: Option<u32>,
+    /// Hops that the backend's own programs take from the TTL between the two kernels.
+    pub extra_hops: u8,
+    /// The flannel device has the subnet's base as its address.
+    pub has_device: bool,
+}
+
+/// What is known of a node when packets are to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Side {
+    /// Its subnet.
+    pub subnet: Option<Ipv4Net>,
+    /// A container, else an endpoint there: address, and whether it is a real container.
+    pub inner: Option<(Ipv4Addr, bool)>,
+    /// The address that the host itself sends from, where it is known.
+    pub host: Option<Ipv4Addr>,
+}
+
+/// The sides by public IP.
+pub type Sides = BTreeMap<Ipv4Addr, Side>;
+
+/// What is tried on one leg.
+fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
+    use Origin::{Endpoint, Host};
+    let all: &[(Origin, Target, bool)] = match leg.extent {
+        _ if leg.source == leg.target => &[(Host, Target::Container, false)],
+        Extent::Full => &[
+            (Host, Target::Node, false),
+            (Host, Target::Device, false),
+            (Host, Target::Bridge, false),
+            (Host, Target::Container, false),
+            (Endpoint, Target::Bridge, false),
+            (Endpoint, Target::Container, false),
+            (Endpoint, Target::ContainerTtl2, false),
+            (Endpoint, Target::Container, true),
+        ],
+        Extent::Brief => &[
+            (Host, Target::Container, false),
+            (Endpoint, Target::Container, false),
+        ],
+        Extent::Least => &[(Endpoint, Target::Container, false)],
+    };
+    let wanted = |(origin, target, df): &(Origin, Target, bool)| {
+        (match origin {
+            // The underlay is looked at whatever the source: without it nothing else can be told.
+            Host => leg.sources.host || *target == Target::Node,
+            _ => leg.sources.container,
+        }) && (*target != Target::Device || manner.has_device)
+            && (!df || manner.mtu.is_some())
+    };
+    all.iter().copied().filter(wanted).collect()
+}
+
+/// Paths of one leg of this extent at most.
+pub fn size(extent: Extent) -> usize {
+    match extent {
+        Extent::Full => 8,
+        Extent::Brief => 2,
+        Extent::Least => 1,
+    }
+}
+
+/// All paths of a round, with those addresses open that no side knows yet.
+pub fn draft(legs: &[Leg], manner: &Manner) -> Vec<Path> {
+    let kinds = legs
+        .iter()
+        .flat_map(|leg| kinds(leg, manner).into_iter().map(move |kind| (leg, kind)));
+    let mut paths: Vec<_> = kinds
+        .zip(0..=u8::MAX)
+        .map(|((leg, (origin, target, df)), index)| Path {
+            index,
+            source_node: leg.source,
+            target_node: leg.target,
+            origin,
+            target,
+            from: Ipv4Addr::UNSPECIFIED,
+            to: match target {
+                Target::Node => leg.target,
+                Target::Container | Target::ContainerTtl2 => {
+                    leg.container.unwrap_or(Ipv4Addr::UNSPECIFIED)
+                }
+                Target::Device | Target::Bridge => Ipv4Addr::UNSPECIFIED,
+            },
+            icmp_id: manner.first_id.wrapping_add(index.into()),
+            count: manner.count.clamp(1, COUNT),
+            interval_ms: INTERVAL,
+            payload: match df {
+                true => full_size(manner.mtu),
+                false => PAYLOAD_FIRST + 2 * u16::from(index),
+            },
+            ttl: match target {
+                Target::ContainerTtl2 => 2 + manner.extra_hops,
+                _ => 64,
+            },
+            df,
+        })
+        .collect();
+    let interval = u16::try_from(paths.len() / 2).unwrap_or(u16::MAX);
+    for path in &mut paths {
+        // The whole stays below 2,000 packets a second, and each path below half a minute.
+        path.interval_ms = interval.max(INTERVAL).min((DURATION / path.count).max(1));
+    }
+    paths
+}
+
+fn full_size(mtu: Option<u32>) -> u16 {
+    let mtu = mtu.and_then(|mtu| u16::try_from(mtu).ok());
+    mtu.map_or(PAYLOAD_FIRST, |mtu| {
+        mtu.saturating_sub(HEADERS).clamp(PAYLOAD_FIRST, PAYLOAD)
+    })
+}
+
+/// Fills in what the sides know; an address that stays open stays 0.0.0.0.
+pub fn fill(mut path: Path, sides: &Sides) -> Path {
+    let side = |node| sides.get(&node).cloned().unwrap_or_default();
+    let (source, target) = (side(path.source_node), side(path.target_node));
+    match path.origin {
+        Origin::Host if path.target == Target::Node => path.from = path.source_node,
+        Origin::Host => path.from = source.host.unwrap_or(path.from),
+        Origin::Container | Origin::Endpoint => {
+            if let Some((address, container)) = source.inner {
+                path.from = address;
+                path.origin = match container {
+                    true => Origin::Container,
+                    false => Origin::Endpoint,
+                };
+            }
+        }
+    }
+    let base = target.subnet.map(|subnet| u32::from(subnet.network()));
+    let inner = target.inner.map(|(address, _)| address);
+    let known = match path.target {
+        Target::Node => None,
+        Target::Device => base.map(Ipv4Addr::from),
+        Target::Bridge => base.map(|base| Ipv4Addr::from(base.wrapping_add(1))),
+        Target::Container | Target::ContainerTtl2 => inner,
+    };
+    if path.to.is_unspecified() {
+        path.to = known.unwrap_or(path.to);
+    }
+    path
+}
+
+/// Nothing about it is open.
+pub fn is_complete(path: &Path) -> bool {
+    !path.to.is_unspecified() && (path.origin == Origin::Host || !path.from.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::agent::respond::check::{Known, check};
+    use crate::diagnose::request::Request;
+
+    const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+    fn leg(extent: Extent) -> Leg {
+        Leg {
+            source: A,
+            target: B,
+            container: None,
+            extent,
+            sources: Sources {
+                host: true,
+                container: true,
+            },
+        }
+    }
+
+    fn manner() -> Manner {
+        Manner {
+            count: 5,
+            first_id: 65_530,
+            mtu: Some(1450),
+            extra_hops: 0,
+            has_device: true,
+        }
+    }
+
+    fn sides() -> Sides {
+        let side = |n: u8| Side {
+            subnet: Some(Ipv4Net::new([10, 5, n, 0].into(), 24).unwrap()),
+            inner: Some(([10, 5, n, 254].into(), false)),
+            host: Some([10, 5, n, 0].into()),
+        };
+        [(A, side(1)), (B, side(2))].into()
+    }
+
+    #[test]
+    fn a_full_leg_is_the_truth_tables_columns() {
+        let paths = draft(&[leg(Extent::Full)], &manner());
+        assert_eq!(paths.len(), size(Extent::Full));
+        let filled: Vec<_> = paths.into_iter().map(|p| fill(p, &sides())).collect();
+        let ways: Vec<_> = filled
+            .iter()
+            .map(|p| format!("{} {} {}", p.from, p.to, p.ttl))
+            .collect();
+        assert_eq!(
+            ways,
+            [
+                "192.0.2.1 192.0.2.2 64",
+                "10.5.1.0 10.5.2.0 64",
+                "10.5.1.0 10.5.2.1 64",
+                "10.5.1.0 10.5.2.254 64",
+                "10.5.1.254 10.5.2.1 64",
+                "10.5.1.254 10.5.2.254 64",
+                "10.5.1.254 10.5.2.254 2",
+                "10.5.1.254 10.5.2.254 64",
+            ]
+        );
+        assert!(filled.iter().all(is_complete));
+        assert_eq!(filled[7].payload + HEADERS, 1450);
+    }
+
+    #[test]
+    fn what_a_side_does_not_have_stays_open() {
+        let mut sides = sides();
+        sides.get_mut(&B).unwrap().inner = None;
+        let paths = draft(&[leg(Extent::Full)], &manner());
+        let complete = paths
+            .into_iter()
+            .map(|p| fill(p, &sides))
+            .filter(is_complete);
+        assert_eq!(complete.count(), 4);
+    }
+
+    #[test]
+    fn sources_narrow_and_a_named_container_stays() {
+        let mut leg = leg(Extent::Full);
+        leg.sources.container = false;
+        leg.container = Some([10, 5, 2, 9].into());
+        let paths = draft(&[leg], &manner());
+        assert!(paths.iter().all(|p| p.origin == Origin::Host));
+        let filled = fill(paths[3].clone(), &sides());
+        assert_eq!(filled.to, Ipv4Addr::new(10, 5, 2, 9));
+    }
+
+    #[test]
+    fn agents_do_what_is_asked_of_them() {
+        let known = Known {
+            network: "10.5.0.0/16".parse().unwrap(),
+            node: A,
+            nodes: [A, B].into(),
+        };
+        for count in [1, 5, 1000] {
+            let manner = Manner { count, ..manner() };
+            let paths = draft(&vec![leg(Extent::Full); 8], &manner);
+            assert_eq!(paths.len(), 64);
+            let paths = paths.into_iter().map(|p| fill(p, &sides())).collect();
+            assert_eq!(check(&Request::Send { paths }, &known), Ok(()), "{count}");
+        }
+    }
+}

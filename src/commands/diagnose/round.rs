@@ -1,0 +1,372 @@
+//! One round of a diagnosis: arm the nodes, send, collect. This node works with its own hands, the others are
+//! asked through etcd. What fails on the way is told and ends nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::paths::{self, Leg, Manner, Side, Sides};
+use crate::agent::respond::PATIENCE;
+use crate::agent::respond::check::PATHS;
+use crate::agent::respond::hands::{Hands, Site, Wish, on_thread};
+use crate::diagnose::probe::Origin;
+use crate::diagnose::request::{Answer, Request};
+use crate::diagnose::{NodeEvidence, Path, PathResult};
+use crate::kernel::{echo, interfaces};
+use crate::registry::rendezvous::Meeting;
+
+/// An agent that is there has answered by then, etcd's own slowness aside.
+const ARMING: Duration = Duration::from_millis(2000);
+/// Evidence has come by then.
+const COLLECTING: Duration = Duration::from_millis(2500);
+
+/// What is to be removed when the command is interrupted.
+#[derive(Default)]
+pub struct Held {
+    /// With the other nodes.
+    pub meeting: Option<Meeting>,
+    /// On this node.
+    pub hands: Option<Hands>,
+    /// One for each thread that makes or removes something.
+    busy: Arc<()>,
+}
+
+/// One round.
+pub struct Round<'a> {
+    /// What to try.
+    pub legs: Vec<Leg>,
+    /// How.
+    pub manner: Manner,
+    /// This node, where it takes part.
+    pub site: Option<Site>,
+    /// What to send from on this node.
+    pub wish: Wish,
+    /// Sides as far as they are known.
+    pub sides: Sides,
+    /// The other nodes may be asked.
+    pub ask: bool,
+    /// How slow etcd is.
+    pub lag: Duration,
+    /// Not later.
+    pub deadline: Instant,
+    /// Told what goes on.
+    pub progress: &'a dyn Fn(&'static str),
+}
+
+/// What a round brings.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Of each node that told something.
+    pub nodes: Vec<NodeEvidence>,
+    /// Nodes without an agent that answers.
+    pub silent: Vec<Ipv4Addr>,
+    /// What was sent.
+    pub results: Vec<PathResult>,
+    /// What did not work.
+    pub missing: Vec<String>,
+}
+
+impl Held {
+    /// As [`on_thread`], and known to [`Held::release`].
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let busy = Arc::clone(&self.busy);
+        on_thread(move || {
+            let done = work();
+            drop(busy);
+            done
+        })
+        .await
+    }
+
+    /// Removes everything, on this node and on the others.
+    pub async fn release(mut self) {
+        const TICK: Duration = Duration::from_millis(10);
+        if let Some(hands) = self.hands.take() {
+            self.on_thread(move || drop(hands)).await;
+        }
+        if let Some(meeting) = self.meeting.take()
+            && let Err(error) = meeting.close().await
+        {
+            tracing::debug!("the diagnosis is left to end by itself: {error}");
+        }
+        while Arc::strong_count(&self.busy) > 1 {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+impl Round<'_> {
+    /// Runs it.
+    pub async fn run(mut self, held: &mut Held) -> Outcome {
+        let mut outcome = Outcome::default();
+        let draft = paths::draft(&self.legs, &self.manner);
+        (self.progress)("preparing");
+        self.prepare(held).await;
+        (self.progress)("asking the other nodes' agents");
+        let asked = self.arm_others(held, &draft, &mut outcome).await;
+        let paths: Vec<_> = draft
+            .into_iter()
+            .map(|path| paths::fill(path, &self.sides))
+            .filter(paths::is_complete)
+            // A node that is not here and not asked sends nothing.
+            .filter(|p| Some(p.source_node) == self.here() || asked.contains(&p.source_node))
+            .map(|path| self.from_here(path))
+            .collect();
+        self.arm_here(held, &paths).await;
+        (self.progress)("sending");
+        self.send(held, &paths, &mut outcome).await;
+        (self.progress)("gathering what was seen");
+        self.collect(held, &asked, &mut outcome).await;
+        outcome
+    }
+
+    fn here(&self) -> Option<Ipv4Addr> {
+        self.site.as_ref().map(|site| site.node)
+    }
+
+    /// The kernel's own choice of a source is known for this host.
+    fn from_here(&self, mut path: Path) -> Path {
+        if path.origin == Origin::Host && Some(path.source_node) == self.here() {
+            path.from = interfaces::source_for(path.to).unwrap_or(path.from);
+        }
+        path
+    }
+
+    async fn prepare(&mut self, held: &mut Held) {
+        let Some(site) = self.site.clone() else {
+            return;
+        };
+        let wish = self.wish;
+        let node = site.node;
+        let Some(hands) = held
+            .on_thread(move || Hands::prepare(site, wish, false))
+            .await
+        else {
+            return;
+        };
+        let side = self.sides.entry(node).or_default();
+        side.inner = hands.inner();
+        held.hands = Some(hands);
+    }
+
+    /// Asks every other node to watch; returns those that do.
+    async fn arm_others(
+        &mut self,
+        held: &Held,
+        draft: &[Path],
+        outcome: &mut Outcome,
+    ) -> BTreeSet<Ipv4Addr> {
+        let here = self.here();
+        let nodes: BTreeSet<_> = self
+            .legs
+            .iter()
+            .flat_map(|leg| [leg.source, leg.target])
+            .filter(|node| Some(*node) != here && !node.is_unspecified())
+            .collect();
+        let Some(meeting) = held.meeting.as_ref().filter(|_| self.ask) else {
+            return BTreeSet::new();
+        };
+        let end = self.by(ARMING + 8 * self.lag);
+        let arm = |node: Ipv4Addr| {
+            let paths = self.concerned(draft, node);
+            let request = Request::Arm {
+                asked_by: here.unwrap_or(Ipv4Addr::UNSPECIFIED),
+                endpoint: self.legs.iter().any(|leg| {
+                    (leg.target == node && leg.container.is_none()) || leg.source == node
+                }),
+                paths,
+            };
+            async move { (node, ask(meeting, node, &request, end).await) }
+        };
+        let answers = join_all(nodes.into_iter().map(arm)).await;
+        let mut armed = BTreeSet::new();
+        for (node, answer) in answers {
+            match answer {
+                Ok(Some(Answer::Armed { target, container })) => {
+                    let inner = target.map(|address| (address, container));
+                    self.sides.entry(node).or_default().inner = inner;
+                    armed.insert(node);
+                }
+                Ok(None) => outcome.silent.push(node),
+                Ok(Some(answer)) => {
+                    outcome.silent.push(node);
+                    outcome.missing.push(format!("{node}: {}", words(answer)));
+                }
+                Err(why) => {
+                    outcome.silent.push(node);
+                    outcome.missing.push(format!("{node}: {why}"));
+                }
+            }
+        }
+        armed
+    }
+
+    /// The paths that begin or end at a node, as many as it takes.
+    fn concerned(&self, draft: &[Path], node: Ipv4Addr) -> Vec<Path> {
+        draft
+            .iter()
+            .filter(|path| path.source_node == node || path.target_node == node)
+            .take(PATHS)
+            .map(|path| paths::fill(path.clone(), &self.sides))
+            .collect()
+    }
+
+    async fn arm_here(&mut self, held: &mut Held, paths: &[Path]) {
+        let (Some(mut hands), Some(here)) = (held.hands.take(), self.here()) else {
+            return;
+        };
+        let paths: Vec<_> = paths
+            .iter()
+            .filter(|path| path.source_node == here || path.target_node == here)
+            .cloned()
+            .collect();
+        let nodes = paths
+            .iter()
+            .flat_map(|path| [path.source_node, path.target_node]);
+        let peers: BTreeSet<_> = nodes.filter(|node| *node != here).collect();
+        held.hands = held
+            .on_thread(move || {
+                hands.arm(peers.into_iter().collect(), paths);
+                hands
+            })
+            .await;
+    }
+
+    /// Sends from all nodes at once.
+    async fn send(&mut self, held: &Held, paths: &[Path], outcome: &mut Outcome) {
+        let mut by_node = BTreeMap::<Ipv4Addr, Vec<Path>>::new();
+        for path in paths {
+            by_node
+                .entry(path.source_node)
+                .or_default()
+                .push(path.clone());
+        }
+        let own = self.here().and_then(|here| by_node.remove(&here));
+        let longest = paths
+            .iter()
+            .map(|p| u64::from(p.count) * u64::from(p.interval_ms))
+            .max();
+        let sending = Duration::from_millis(longest.unwrap_or(0));
+        let end = self.by(sending + PATIENCE + Duration::from_millis(500) + 8 * self.lag);
+        let others = join_all(by_node.into_iter().map(|(node, paths)| {
+            let paths = paths.into_iter().take(PATHS).collect();
+            let request = Request::Send { paths };
+            async move {
+                let answer = match &held.meeting {
+                    Some(meeting) => ask(meeting, node, &request, end).await,
+                    None => Ok(None),
+                };
+                (node, answer)
+            }
+        }));
+        let local = async {
+            let paths = own?;
+            let sending = held.hands.as_ref()?.sending(PATIENCE);
+            // Nothing is made or removed by sending: an interrupt need not wait for it.
+            on_thread(move || echo::send(&paths, &sending)).await
+        };
+        let (local, others) = tokio::join!(local, others);
+        outcome.results.extend(local.unwrap_or_default());
+        for (node, answer) in others {
+            match answer {
+                Ok(Some(Answer::Sent { results })) => {
+                    let honest = |result: &PathResult| paths.contains(&result.path);
+                    outcome.results.extend(results.into_iter().filter(honest));
+                }
+                Ok(None) => outcome
+                    .missing
+                    .push(format!("{node}: its agent did not tell what it had sent")),
+                Ok(Some(answer)) => outcome.missing.push(format!("{node}: {}", words(answer))),
+                Err(why) => outcome.missing.push(format!("{node}: {why}")),
+            }
+        }
+        outcome.results.sort_by_key(|result| result.path.index);
+    }
+
+    async fn collect(
+        &mut self,
+        held: &mut Held,
+        asked: &BTreeSet<Ipv4Addr>,
+        outcome: &mut Outcome,
+    ) {
+        let end = self.by(COLLECTING + 8 * self.lag);
+        let hands = held.hands.take();
+        let held = &*held;
+        let local = async {
+            let hands = hands?;
+            held.on_thread(move || hands.collect()).await
+        };
+        let others = join_all(asked.iter().map(|node| async move {
+            let answer = match &held.meeting {
+                Some(meeting) => ask(meeting, *node, &Request::Collect, end).await,
+                None => Ok(None),
+            };
+            (*node, answer)
+        }));
+        let (local, others) = tokio::join!(local, others);
+        outcome.nodes.extend(local);
+        for (node, answer) in others {
+            match answer {
+                Ok(Some(Answer::Evidence { mut evidence })) => {
+                    // A node speaks for itself alone.
+                    evidence.node = Some(node);
+                    evidence.agent = true;
+                    outcome.nodes.push(*evidence);
+                    continue;
+                }
+                Ok(None) => outcome.missing.push(format!(
+                    "{node}: its agent went silent during the diagnosis"
+                )),
+                Ok(Some(answer)) => outcome.missing.push(format!("{node}: {}", words(answer))),
+                Err(why) => outcome.missing.push(format!("{node}: {why}")),
+            }
+            outcome.silent.push(node);
+        }
+    }
+
+    fn by(&self, budget: Duration) -> Instant {
+        self.deadline.min(Instant::now() + budget)
+    }
+}
+
+/// A side from a lease.
+pub fn side(subnet: Option<ipnet::Ipv4Net>, host: Option<Ipv4Addr>) -> Side {
+    Side {
+        subnet,
+        inner: None,
+        host,
+    }
+}
+
+async fn ask(
+    meeting: &Meeting,
+    node: Ipv4Addr,
+    request: &Request,
+    end: Instant,
+) -> Result<Option<Answer>, String> {
+    let asked = tokio::time::timeout_at(end, meeting.ask(node, request)).await;
+    let asked = match asked {
+        Ok(asked) => asked.map_err(|error| error.to_string())?,
+        Err(_) => return Ok(None),
+    };
+    match meeting.answer(node, asked, end).await {
+        None => Ok(None),
+        Some(Ok(answer)) => Ok(Some(answer)),
+        Some(Err(error)) => Err(format!("its answer is not used: {error}")),
+    }
+}
+
+/// An answer that is not the one asked for.
+fn words(answer: Answer) -> String {
+    match answer {
+        Answer::Refused { reason } => format!("its agent refuses: {reason}"),
+        _ => "its agent answered something else than it was asked".to_owned(),
+    }
+}
