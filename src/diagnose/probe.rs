@@ -99,6 +99,14 @@ pub struct IcmpError {
     pub count: u32,
 }
 
+impl IcmpError {
+    /// The same error; the counts may differ.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let key = |e: &Self| (e.from, e.kind, e.code, e.mtu, e.outer);
+        key(self) == key(other)
+    }
+}
+
 impl PathResult {
     /// Answered requests.
     pub fn received(&self) -> usize {

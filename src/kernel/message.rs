@@ -88,6 +88,14 @@ pub(super) fn request(change: &Change) -> Request {
     Request { message, flags }
 }
 
+/// The request for an address with any prefix length.
+pub(super) fn add_address(address: &Address) -> Request {
+    Request {
+        message: RouteNetlinkMessage::NewAddress(self::address(address)),
+        flags: ADD,
+    }
+}
+
 fn link(index: u32) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = index;

@@ -3,21 +3,32 @@
 //! (`plan`, `packet`, …) and never `registry`.
 
 pub mod apply;
+mod arp;
+mod capture;
 pub mod containers;
+mod counters;
+mod docker;
+mod drops;
 pub mod echo;
 pub mod endpoint;
 pub mod error;
+mod facts;
+mod facts_links;
 pub mod file;
 pub mod firewall;
 pub mod interfaces;
+mod listing;
 pub mod local;
 mod message;
 pub mod mmsg;
 pub mod monitor;
 pub mod netlink;
 pub mod netns;
+mod nft_trace;
 pub mod observe;
 pub mod process;
+mod sight;
+mod sockopt;
 pub mod sweep;
 pub mod tun;
 pub mod udp;

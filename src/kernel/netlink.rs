@@ -102,19 +102,34 @@ impl Netlink {
         mut pick: impl FnMut(RouteNetlinkMessage) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
         for _ in 1..DUMP_TRIES {
-            let (entries, whole) = self.dump_once(what, request, &mut pick)?;
+            let (entries, whole) = self.dump_once(what, request, NLM_F_DUMP, &mut pick)?;
             if whole {
                 return Ok(entries);
             }
         }
         // It never stands still. What is read twice or missed shows at the next look.
-        Ok(self.dump_once(what, request, &mut pick)?.0)
+        Ok(self.dump_once(what, request, NLM_F_DUMP, &mut pick)?.0)
+    }
+
+    /// Asks for one object.
+    ///
+    /// # Errors
+    /// `what` names it in the error.
+    pub fn get<T>(
+        &mut self,
+        what: &str,
+        request: &RouteNetlinkMessage,
+        mut pick: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let (found, _) = self.dump_once(what, request, NLM_F_ACK, &mut pick)?;
+        Ok(found.into_iter().next())
     }
 
     fn dump_once<T>(
         &mut self,
         what: &str,
         request: &RouteNetlinkMessage,
+        flags: u16,
         pick: &mut impl FnMut(RouteNetlinkMessage) -> Option<T>,
     ) -> Result<(Vec<T>, bool), Error> {
         let failed = |cause| Error {
@@ -123,7 +138,7 @@ impl Netlink {
             cause,
         };
         let mut out = Vec::with_capacity(64);
-        let sequence = self.push(&mut out, request, NLM_F_DUMP);
+        let sequence = self.push(&mut out, request, flags);
         self.send(&out).map_err(failed)?;
         let mut entries = Vec::new();
         let mut whole = true;

@@ -98,7 +98,7 @@ pub fn routes(netlink: &mut Netlink) -> Result<Vec<Route>, Error> {
     }
 }
 
-fn neighbours(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, Error> {
+pub(super) fn neighbours(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, Error> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Inet;
     message.attributes.push(NeighbourAttribute::IfIndex(index));
@@ -111,7 +111,7 @@ fn neighbours(netlink: &mut Netlink, index: u32) -> Result<Vec<Neighbour>, Error
     })
 }
 
-fn fdb(netlink: &mut Netlink, index: u32) -> Result<Vec<FdbEntry>, Error> {
+pub(super) fn fdb(netlink: &mut Netlink, index: u32) -> Result<Vec<FdbEntry>, Error> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = index;

@@ -1,0 +1,104 @@
+//! What Docker says of its bridge and containers, by its own command, which must answer at once.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::listing::{find, run};
+use crate::diagnose::evidence::DockerFact;
+
+/// Docker answers in some 50 ms, or it hangs.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Docker's view.
+#[derive(Debug, Default)]
+pub(super) struct Docker {
+    pub fact: Option<DockerFact>,
+    /// Name, address and MTU-less facts of running containers on any bridge network.
+    pub containers: Vec<(String, Ipv4Addr)>,
+}
+
+/// Asks. Where no `docker` is installed or no daemon runs, there is nothing to say.
+pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
+    let Some(program) = find("docker") else {
+        return Docker::default();
+    };
+    let (version, network, containers) = std::thread::scope(|scope| {
+        let version = scope.spawn(|| {
+            run(
+                &program,
+                &["version", "--format", "{{.Server.Version}}"],
+                DEADLINE,
+            )
+        });
+        let network = scope.spawn(|| run(&program, &["network", "inspect", "bridge"], DEADLINE));
+        let containers = containers(&program);
+        let hung = || Err("docker could not be run".to_owned());
+        (
+            version.join().unwrap_or_else(|_| hung()),
+            network.join().unwrap_or_else(|_| hung()),
+            containers,
+        )
+    });
+    let version = match version {
+        Ok(version) => version.trim().to_owned(),
+        Err(error) => {
+            // No daemon is no loss: the bridge may have been made by hand.
+            if !error.contains("annot connect") && !error.contains("No such file") {
+                missing.push(format!("Docker: {error}"));
+            }
+            return Docker::default();
+        }
+    };
+    let network = network
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok());
+    Docker {
+        fact: Some(fact(version, network.as_ref())),
+        containers: containers.unwrap_or_default(),
+    }
+}
+
+fn fact(version: String, network: Option<&Value>) -> DockerFact {
+    let option = |name: &str| {
+        let options = network?.get(0)?.get("Options")?;
+        options.get(name)?.as_str()
+    };
+    DockerFact {
+        version,
+        subnet: network
+            .and_then(|network| network.pointer("/0/IPAM/Config/0/Subnet")?.as_str())
+            .and_then(|subnet| subnet.parse().ok()),
+        mtu: option("com.docker.network.driver.mtu").and_then(|mtu| mtu.parse().ok()),
+        ip_masq: option("com.docker.network.bridge.enable_ip_masquerade")
+            .and_then(|on| on.parse().ok()),
+    }
+}
+
+fn containers(program: &Path) -> Result<Vec<(String, Ipv4Addr)>, String> {
+    let ids = run(program, &["ps", "-q"], DEADLINE)?;
+    let mut args = vec![
+        "inspect",
+        "--format",
+        "{{.Name}}{{range .NetworkSettings.Networks}} {{.IPAddress}}{{end}}",
+    ];
+    let before = args.len();
+    args.extend(ids.split_whitespace());
+    if args.len() == before {
+        return Ok(Vec::new());
+    }
+    let text = run(program, &args, DEADLINE)?;
+    let line = |line: &str| {
+        let (name, addresses) = line.split_once(' ')?;
+        let name = name.trim_start_matches('/').to_owned();
+        let addresses: Vec<_> = addresses
+            .split_whitespace()
+            .filter_map(|address| address.parse().ok())
+            .map(|address| (name.clone(), address))
+            .collect();
+        Some(addresses)
+    };
+    Ok(text.lines().filter_map(line).flatten().collect())
+}
