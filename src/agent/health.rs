@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::keep::{LeaseStatus, Trouble};
-use super::reconcile::ReconcileStatus;
+use super::reconcile::{Failure, ReconcileStatus};
 
 /// The reconciler looks at the kernel at least every 10 s; after this long without a round it hangs.
 const STALLED: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ pub enum Ill {
     Lease(Trouble),
     /// The own side of the network is not as it should be.
     #[error("{0}")]
-    Kernel(String),
+    Kernel(Failure),
 }
 
 impl Vitals {
@@ -100,7 +100,7 @@ impl Vitals {
             .failures
             .iter()
             .find(|f| !f.concerns_peer())
-            .map(ToString::to_string);
+            .cloned();
         own.map_or(Ok(()), |failure| Err(Ill::Kernel(failure)))
     }
 }
