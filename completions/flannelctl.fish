@@ -58,6 +58,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-port -d 'Port for /healthz and /readyz; 0 = none [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-offload -d 'udp: use the kernel\'s segmentation offloads where they are (auto), or send each packet alone (off) [default: auto]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-accept -d 'udp: accept packets of peers, from their own subnets (peers), or anything from anyone, as flanneld does (any) [default: peers]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-queues -d 'udp: queues of the device, with two threads each; 0 = as the processors suggest [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l vmodule -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l log_backtrace_at -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l kube-subnet-mgr -d 'Kubernetes mode of flanneld, refused' -r

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -298,6 +299,14 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
             accept: look
                 .parsed("udp-accept", args.udp_accept.clone(), parse_from)?
                 .unwrap_or_default(),
+            queues: look
+                .parsed("udp-queues", args.udp_queues.clone(), |text| {
+                    match text.parse::<u8>() {
+                        Ok(queues @ 0..=16) => Ok(NonZero::new(queues)),
+                        _ => Err("use 1 to 16, or 0 for as many as the processors suggest".into()),
+                    }
+                })?
+                .flatten(),
         },
     })
 }

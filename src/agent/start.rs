@@ -177,7 +177,7 @@ pub async fn prepare(
                 UdpSocket::bind(SocketAddrV4::new(address, port))
                     .map_err(Failure::could_not_run)?,
             );
-            Some(UdpBackend::open(settings.udp.offload).map_err(Failure::could_not_run)?)
+            Some(UdpBackend::open(settings.udp).map_err(Failure::could_not_run)?)
         }
         Backend::HostGw if underlay.public_ip != address => {
             return Err(Failure::could_not_run(format!(

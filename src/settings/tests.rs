@@ -98,6 +98,10 @@ fn the_udp_path_is_chosen() {
     .unwrap();
     assert!(!chosen.offload);
     assert_eq!(chosen.accept, crate::forward::Accept::Any);
+    let queues = |text| of(&[("FLANNELCTL_UDP_QUEUES", text)]).map(|udp| udp.queues.map(u8::from));
+    assert_eq!(queues("3").unwrap(), Some(3));
+    assert_eq!(queues("0").unwrap(), None);
+    assert!(queues("17").is_err());
     let text = of(&[("FLANNELCTL_UDP_OFFLOAD", "on")])
         .unwrap_err()
         .to_string();
