@@ -121,15 +121,16 @@ impl UdpBackend {
             pump = loop {
                 let name = device.borrow().name.clone();
                 match Tun::open_named(&name, wish) {
-                    Ok(tun) => {
-                        device.send_modify(|device| device.generation += 1);
-                        match start(tun) {
-                            Ok(pump) => break pump,
-                            Err(error) => {
-                                tracing::debug!(%error, "the udp data path does not start yet")
-                            }
+                    Ok(tun) => match start(tun) {
+                        Ok(pump) => {
+                            // Not before: where the port is not free yet, this device is gone again.
+                            device.send_modify(|device| device.generation += 1);
+                            break pump;
                         }
-                    }
+                        Err(error) => {
+                            tracing::debug!(%error, "the udp data path does not start yet")
+                        }
+                    },
                     Err(error) => {
                         tracing::debug!(%error, device = name, "the device cannot be opened yet")
                     }
