@@ -26,6 +26,7 @@ pub struct Peering {
     table: Option<Arc<ArcSwap<forward::Table>>>,
     told: BTreeMap<String, String>,
     told_config: Vec<u8>,
+    etcd_away: bool,
 }
 
 impl Peering {
@@ -46,6 +47,7 @@ impl Peering {
             table,
             told: BTreeMap::new(),
             told_config,
+            etcd_away: false,
         }
     }
 
@@ -125,6 +127,21 @@ impl Peering {
         }
     }
 
+    /// A lost etcd changes nothing, so nothing else would tell of it.
+    fn tell_contact(&mut self, followed: &Followed) {
+        match &followed.contact.last_error {
+            Some(error) if !self.etcd_away => {
+                tracing::warn!("no contact with etcd, the network stays as it is: {error}")
+            }
+            None if self.etcd_away => tracing::info!(
+                "in contact with etcd again, at {}",
+                followed.contact.endpoint.as_deref().unwrap_or("?")
+            ),
+            _ => {}
+        }
+        self.etcd_away = followed.contact.last_error.is_some();
+    }
+
     /// Runs until a channel closes.
     pub async fn run(
         mut self,
@@ -137,6 +154,7 @@ impl Peering {
             let (snapshot, host) = {
                 let now = followed.borrow_and_update();
                 self.tell_config(&now);
+                self.tell_contact(&now);
                 (
                     Arc::clone(&now.snapshot),
                     status.borrow_and_update().host_nets.clone(),
