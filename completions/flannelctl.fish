@@ -113,7 +113,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l subnet-ma
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l backend -d 'How packets travel between hosts [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
 vxlan\t'The kernel\'s VXLAN'
 host-gw\t'Plain routes; all hosts must be on one link'"
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l vni -d 'vxlan: network identifier, 1 to 16777215 [default: 1]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l vni -d 'vxlan: network identifier, 1 to 9999999 [default: 1]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l port -d 'vxlan, udp: UDP port [default: 8472 for vxlan, 8285 for udp]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l mtu -d 'vxlan: MTU of the underlay to count from [default: that of the interface]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l ipv6-network -d 'IPv6 half of a dual-stack overlay' -r

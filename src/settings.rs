@@ -19,6 +19,8 @@ use crate::registry::{EtcdOptions, Secret};
 const DEFAULT_ENDPOINTS: &str = "http://127.0.0.1:4001,http://127.0.0.1:2379";
 /// flanneld's default folder.
 const DEFAULT_PREFIX: &str = "/coreos.com/network";
+/// Nobody waits longer for one answer, and clocks do not count for ever.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 /// flanneld's default file for Docker.
 pub const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 
@@ -182,6 +184,13 @@ pub fn etcd(args: &EtcdArgs, env: &Environment) -> Result<EtcdOptions, Failure> 
             humantime::parse_duration(text).map_err(|e| e.to_string())
         })?
         .unwrap_or(Duration::from_secs(5));
+    if timeout > LONGEST_TIMEOUT {
+        return Err(Failure::usage(format!(
+            "--etcd-timeout: {} is too long",
+            humantime::format_duration(timeout)
+        ))
+        .with_remedy("use at most 1h"));
+    }
     if timeout.is_zero() {
         return Err(
             Failure::usage("--etcd-timeout: 0 leaves no time for an answer")

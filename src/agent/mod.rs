@@ -133,6 +133,7 @@ impl Agent {
                 }
                 life::End::OtherUnderlay => {
                     tracing::warn!("the underlay interface changed; starting over");
+                    self.registry.reconnect().await;
                 }
             }
         }

@@ -111,3 +111,17 @@ fn the_udp_path_is_chosen() {
         .to_string();
     assert!(text.contains("peers or any"), "{text}");
 }
+
+#[test]
+fn a_timeout_is_neither_nothing_nor_for_ever() {
+    let of = |text: &str| {
+        etcd(
+            &EtcdArgs::default(),
+            &env(&[("FLANNELCTL_ETCD_TIMEOUT", text)]),
+        )
+    };
+    assert_eq!(of("1h").unwrap().timeout, Duration::from_secs(3600));
+    for text in ["0s", "61m", "500000000000y"] {
+        assert_eq!(of(text).unwrap_err().code, Code::Usage, "{text}");
+    }
+}
