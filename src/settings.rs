@@ -146,6 +146,15 @@ where
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
+/// An address that other hosts can send to; agents leave a lease with any other out.
+fn parse_public_ip(text: &str) -> Result<Ipv4Addr, String> {
+    let ip: Ipv4Addr = parse_from(text)?;
+    match ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() {
+        true => Err("no other host can send to it".into()),
+        false => Ok(ip),
+    }
+}
+
 /// How to reach etcd.
 ///
 /// # Errors
@@ -341,7 +350,7 @@ fn interface(args: &AgentArgs, look: &Lookup<'_>) -> Result<InterfaceWish, Failu
         names: list("iface", &args.iface),
         patterns,
         can_reach: look.parsed("iface-can-reach", args.iface_can_reach.clone(), parse_from)?,
-        public_ip: look.parsed("public-ip", args.public_ip.clone(), parse_from)?,
+        public_ip: look.parsed("public-ip", args.public_ip.clone(), parse_public_ip)?,
     })
 }
 

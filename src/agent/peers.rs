@@ -1,6 +1,7 @@
 //! From the leases to the goal: judges every record, leaves out what must not be programmed (and says so
 //! once), and hands the newest goal to the reconciler and the newest table to the udp data path.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -57,7 +58,10 @@ impl Peering {
         let own = Some(own_name.as_str());
         let judged = standing::judge(snapshot, &self.config, host, own);
         self.tell(&judged);
-        let leases = standing::peers(snapshot, &judged, own, self.base.host.public_ip);
+        let mut leases = standing::peers(snapshot, &judged, own, self.base.host.public_ip);
+        // Of two that collide the earlier in the goal is served. A node that moved has two leases with one
+        // MAC until the old one runs out, and is where the newer one says.
+        leases.sort_by_key(|lease| Reverse(lease.origin.mod_revision));
         let peers: Vec<Peer> = leases.into_iter().filter_map(peer).collect();
         if let (Some(table), Backend::Udp { port }) = (&self.table, &self.base.backend) {
             let entries = peers.iter().map(|peer| forward::Peer {

@@ -125,3 +125,25 @@ fn a_timeout_is_neither_nothing_nor_for_ever() {
         assert_eq!(of(text).unwrap_err().code, Code::Usage, "{text}");
     }
 }
+
+#[test]
+fn a_public_address_is_one_that_others_can_send_to() {
+    let of = |text: &str| {
+        let args = AgentArgs {
+            public_ip: Some(text.into()),
+            ..AgentArgs::default()
+        };
+        agent(&args, &env(&[])).map(|settings| settings.interface.public_ip)
+    };
+    assert_eq!(of("192.0.2.1").unwrap(), Some(Ipv4Addr::new(192, 0, 2, 1)));
+    for text in [
+        "0.0.0.0",
+        "127.0.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "host",
+        "fd00::1",
+    ] {
+        assert_eq!(of(text).unwrap_err().code, Code::Usage, "{text}");
+    }
+}
