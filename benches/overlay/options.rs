@@ -51,6 +51,9 @@ pub struct Options {
     /// The flannelctl to measure [default: this build's]
     #[arg(long, value_name = "PATH")]
     pub binary: Option<PathBuf>,
+    /// One more argument of our agent with the udp backend (--agent-arg=--udp-queues=2); repeatable
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub agent_arg: Vec<String>,
     /// Writes all samples, their medians and ratios as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -34,6 +34,9 @@ impl Report<'_> {
             options.rounds,
             options.seconds,
         );
+        if !options.agent_arg.is_empty() {
+            text += &format!("udp agents with {}\n", options.agent_arg.join(" "));
+        }
         if let Some(peer) = &options.peer_binary {
             text += &format!("peer: {}\n", peer.display());
         }
@@ -119,6 +122,7 @@ impl Report<'_> {
             "rounds": options.rounds,
             "seconds": options.seconds,
             "peerBinary": options.peer_binary,
+            "agentArguments": options.agent_arg,
             "results": results,
             "required": required,
         });

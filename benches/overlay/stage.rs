@@ -38,6 +38,10 @@ impl Stage {
     pub fn new(options: &Options, underlay: Underlay) -> Self {
         let routes = options.routes();
         let lab = Lab::new(2 * routes.len());
+        // The switch is to be a wire, no firewall (which Docker's module makes of every bridge).
+        if Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables").exists() {
+            lab.switch.sysctl("net/bridge/bridge-nf-call-iptables", "0");
+        }
         for i in 0..lab.nodes().len() {
             // Before any agent looks at what its interface can do.
             cable(lab.node(i), "eth0", underlay);
@@ -103,6 +107,9 @@ fn agent(host: &Host, etcd: &Etcd, options: &Options, prefix: &str, route: Route
         _ => (ours, [&common[..], &["agent"]].concat()),
     };
     args.extend(["--iface", "eth0"]);
+    if matches!(route, Route::Udp | Route::UdpPlain) {
+        args.extend(options.agent_arg.iter().map(String::as_str));
+    }
     if route == Route::UdpPlain {
         args.push("--udp-offload=off");
     }
