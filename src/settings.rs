@@ -278,6 +278,12 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
     let ip = look
         .parsed("healthz-ip", args.healthz_ip.clone(), parse_from::<IpAddr>)?
         .unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    if look
+        .text("public-ipv6", args.public_ipv6.clone(), None)
+        .is_some()
+    {
+        tracing::warn!("--public-ipv6 has no effect: there is no IPv6 data path yet");
+    }
     let subnet_file = args
         .subnet_file
         .as_ref()

@@ -146,7 +146,12 @@ fn open_folder(settings: &AgentSettings) -> Result<RuntimeFolder, Failure> {
             runtime::RuntimeError::Busy { .. } => {
                 "stop it, or give this one its own folder with --subnet-file"
             }
-            runtime::RuntimeError::File(_) => "choose another place with --subnet-file",
+            runtime::RuntimeError::SecondAgent => {
+                "stop it: devices, routes and rules of a network namespace belong to one agent"
+            }
+            runtime::RuntimeError::File(_) | runtime::RuntimeError::NotAFile(_) => {
+                "choose another place with --subnet-file"
+            }
         };
         Failure::could_not_run(error).with_remedy(remedy)
     })
