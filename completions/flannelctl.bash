@@ -109,7 +109,7 @@ _flannelctl() {
             return 0
             ;;
         flannelctl__subcmd__agent)
-            opts="-v -h -V --iface --iface-regex --iface-can-reach --public-ip --public-ipv6 --subnet-file --subnet-lease-renew-margin --ip-masq --ip-masq-fully-random-disable --iptables-resync --iptables-forward-rules --ip-blackhole-route --healthz-ip --healthz-port --udp-offload --udp-accept --cleanup --flanneld-version --vmodule --log_backtrace_at --kube-subnet-mgr --kube-api-url --kube-annotation-prefix --kubeconfig-file --net-config-path --set-node-network-unavailable --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version"
+            opts="-v -h -V --iface --iface-regex --iface-can-reach --public-ip --public-ipv6 --subnet-file --subnet-lease-renew-margin --ip-masq --ip-masq-fully-random-disable --iptables-resync --iptables-forward-rules --ip-blackhole-route --healthz-ip --healthz-port --udp-offload --udp-accept --udp-queues --cleanup --flanneld-version --vmodule --log_backtrace_at --kube-subnet-mgr --kube-api-url --kube-annotation-prefix --kubeconfig-file --net-config-path --set-node-network-unavailable --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -176,6 +176,10 @@ _flannelctl() {
                     return 0
                     ;;
                 --udp-accept)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --udp-queues)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

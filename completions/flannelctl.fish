@@ -58,6 +58,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-port -d 'Port for /healthz and /readyz; 0 = none [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-offload -d 'udp: use the kernel\'s segmentation offloads where they are (auto), or send each packet alone (off) [default: auto]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-accept -d 'udp: accept packets of peers, from their own subnets (peers), or anything from anyone, as flanneld does (any) [default: peers]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-queues -d 'udp: queues of the device, with two threads each; 0 = as the processors suggest [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l vmodule -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l log_backtrace_at -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l kube-subnet-mgr -d 'Kubernetes mode of flanneld, refused' -r
@@ -112,7 +113,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l subnet-ma
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l backend -d 'How packets travel between hosts [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
 vxlan\t'The kernel\'s VXLAN'
 host-gw\t'Plain routes; all hosts must be on one link'"
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l vni -d 'vxlan: network identifier, 1 to 16777215 [default: 1]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l vni -d 'vxlan: network identifier, 1 to 9999999 [default: 1]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l port -d 'vxlan, udp: UDP port [default: 8472 for vxlan, 8285 for udp]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l mtu -d 'vxlan: MTU of the underlay to count from [default: that of the interface]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l ipv6-network -d 'IPv6 half of a dual-stack overlay' -r

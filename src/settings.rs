@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::registry::{EtcdOptions, Secret};
 const DEFAULT_ENDPOINTS: &str = "http://127.0.0.1:4001,http://127.0.0.1:2379";
 /// flanneld's default folder.
 const DEFAULT_PREFIX: &str = "/coreos.com/network";
+/// Nobody waits longer for one answer, and clocks do not count for ever.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 /// flanneld's default file for Docker.
 pub const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 
@@ -145,6 +148,15 @@ where
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
+/// An address that other hosts can send to; agents leave a lease with any other out.
+fn parse_public_ip(text: &str) -> Result<Ipv4Addr, String> {
+    let ip: Ipv4Addr = parse_from(text)?;
+    match ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() {
+        true => Err("no other host can send to it".into()),
+        false => Ok(ip),
+    }
+}
+
 /// How to reach etcd.
 ///
 /// # Errors
@@ -183,6 +195,13 @@ pub fn etcd(args: &EtcdArgs, env: &Environment) -> Result<EtcdOptions, Failure> 
             humantime::parse_duration(text).map_err(|e| e.to_string())
         })?
         .unwrap_or(Duration::from_secs(5));
+    if timeout > LONGEST_TIMEOUT {
+        return Err(Failure::usage(format!(
+            "--etcd-timeout: {} is too long",
+            humantime::format_duration(timeout)
+        ))
+        .with_remedy("use at most 1h"));
+    }
     if timeout.is_zero() {
         return Err(
             Failure::usage("--etcd-timeout: 0 leaves no time for an answer")
@@ -261,6 +280,12 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
     let ip = look
         .parsed("healthz-ip", args.healthz_ip.clone(), parse_from::<IpAddr>)?
         .unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    if look
+        .text("public-ipv6", args.public_ipv6.clone(), None)
+        .is_some()
+    {
+        tracing::warn!("--public-ipv6 has no effect: there is no IPv6 data path yet");
+    }
     let subnet_file = args
         .subnet_file
         .as_ref()
@@ -300,6 +325,14 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
             accept: look
                 .parsed("udp-accept", args.udp_accept.clone(), parse_from)?
                 .unwrap_or_default(),
+            queues: look
+                .parsed("udp-queues", args.udp_queues.clone(), |text| {
+                    match text.parse::<u8>() {
+                        Ok(queues @ 0..=16) => Ok(NonZero::new(queues)),
+                        _ => Err("use 1 to 16, or 0 for as many as the processors suggest".into()),
+                    }
+                })?
+                .flatten(),
         },
         diagnose: look
             .parsed("diagnose", args.diagnose.clone(), |text| match text {
@@ -332,7 +365,7 @@ fn interface(args: &AgentArgs, look: &Lookup<'_>) -> Result<InterfaceWish, Failu
         names: list("iface", &args.iface),
         patterns,
         can_reach: look.parsed("iface-can-reach", args.iface_can_reach.clone(), parse_from)?,
-        public_ip: look.parsed("public-ip", args.public_ip.clone(), parse_from)?,
+        public_ip: look.parsed("public-ip", args.public_ip.clone(), parse_public_ip)?,
     })
 }
 

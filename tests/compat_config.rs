@@ -56,6 +56,7 @@ fn reason(error: &ConfigError) -> &'static str {
         ConfigError::BackendUnknown { .. } => "unknown",
         ConfigError::OptionNotABool { .. } => "option bool",
         ConfigError::OptionOutOfRange { .. } => "option range",
+        ConfigError::VniTooLong { .. } => "vni too long",
     }
 }
 

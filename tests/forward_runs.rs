@@ -23,7 +23,7 @@ struct Large {
     bytes: Vec<u8>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Shape {
     udp: bool,
     size: usize,
@@ -352,12 +352,7 @@ fn a_checksum_left_to_us_is_finished() {
         udp: true,
         size: 100,
         payload: vec![3; 99],
-        id: 0,
-        seq: 0,
-        tos: 0,
-        flags: 0,
-        options: vec![],
-        port: 1,
+        ..Shape::default()
     };
     let mut large = build(&shape);
     large.vnet.gso = Gso::None;
@@ -369,15 +364,10 @@ fn a_checksum_left_to_us_is_finished() {
 #[test]
 fn contradictions_are_refused() {
     let shape = Shape {
-        udp: false,
         size: 100,
         payload: vec![3; 990],
-        id: 0,
-        seq: 0,
-        tos: 0,
         flags: 0x10,
-        options: vec![],
-        port: 1,
+        ..Shape::default()
     };
     let good = build(&shape);
     let spoilt = |change: &dyn Fn(&mut Large)| {

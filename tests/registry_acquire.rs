@@ -141,6 +141,22 @@ async fn a_record_that_no_longer_fits_is_replaced() {
 }
 
 #[tokio::test]
+async fn turning_ipv6_on_or_off_keeps_the_ipv4_subnet() {
+    let etcd = Etcd::start();
+    let registry = registry(&[&etcd.url]);
+    let dual = network(
+        r#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00::/48","Backend":{"Type":"host-gw"}}"#,
+    );
+    let both = take(&registry, &dual, &node(1)).await;
+    let four = take(&registry, &wide(), &node(1)).await;
+    assert_eq!((four.key.v4, four.key.v6), (both.key.v4, None));
+    let both = take(&registry, &dual, &node(1)).await;
+    assert_eq!(both.key.v4, four.key.v4);
+    assert_eq!(registry.snapshot().await.unwrap().records.len(), 1);
+    assert_eq!(leases(&etcd), 1);
+}
+
+#[tokio::test]
 async fn the_previous_subnet_is_taken_when_it_is_free() {
     let etcd = Etcd::start();
     let registry = registry(&[&etcd.url]);

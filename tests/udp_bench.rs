@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use flannelctl::kernel::tun::TunWish;
 use lab::{Host, Lab, until};
 use serde_json::Value;
 use udp::Node;
@@ -52,8 +53,9 @@ fn bench() {
 
 fn measure(name: &str, path: Path, wire: bool) {
     let lab = Lab::new(2);
+    let queues = std::env::var("BENCH_QUEUES").map_or(1, |text| text.parse().unwrap());
     let offload = path == Path::Udp { offload: true };
-    let (mut a, mut b) = udp::pair(&lab, offload);
+    let (mut a, mut b) = udp::pair(&lab, TunWish { offload, queues });
     if wire {
         for (i, host) in lab.nodes().iter().enumerate() {
             slow_cable(host, "eth0");

@@ -1,9 +1,10 @@
-//! `/healthz` and `/readyz`, which tell the truth: alive while every part of the agent moves and the lease
-//! runs, ready while the own side of the network stands. Peers that cannot be programmed are reported in the
-//! body and change neither.
+//! `/healthz` and `/readyz`, which tell the truth: alive while every part of the agent moves, ready while the
+//! lease runs and the own side of the network stands. What a restart cannot mend (etcd away, a lease that ran
+//! out meanwhile) is no reason to be restarted: it would end the udp data path for nothing. Peers that cannot
+//! be programmed change neither.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -15,18 +16,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::keep::{LeaseStatus, Trouble};
-use super::reconcile::ReconcileStatus;
+use super::reconcile::{Failure, ReconcileStatus};
 
 /// The reconciler looks at the kernel at least every 10 s; after this long without a round it hangs.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// What health is judged by; filled once the agent has started.
+/// What health is judged by: the parts of the life that runs, `None` while one is starting.
 #[derive(Debug, Default)]
 pub struct Vitals {
-    parts: OnceLock<Parts>,
+    parts: watch::Sender<Option<Parts>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Parts {
     reconcile: watch::Receiver<ReconcileStatus>,
     lease: watch::Receiver<LeaseStatus>,
@@ -49,46 +50,52 @@ pub enum Ill {
     Lease(Trouble),
     /// The own side of the network is not as it should be.
     #[error("{0}")]
-    Kernel(String),
+    Kernel(Failure),
 }
 
 impl Vitals {
-    /// Called once, when the network stands for the first time and `subnet.env` is written.
+    /// Called in each life when the network stands and `subnet.env` is written.
     pub fn started(
         &self,
         reconcile: watch::Receiver<ReconcileStatus>,
         lease: watch::Receiver<LeaseStatus>,
     ) {
-        // A second call would be a second start of one agent, which does not happen.
-        self.parts.get_or_init(|| Parts { reconcile, lease });
+        self.parts.send_replace(Some(Parts { reconcile, lease }));
     }
 
-    /// Alive: nothing hangs, the lease runs. Waiting for etcd or a config is being alive.
+    /// The life ended; what it left says nothing about the next one.
+    pub fn ended(&self) {
+        self.parts.send_replace(None);
+    }
+
+    /// Alive: nothing hangs. Waiting for etcd or a config is being alive.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn alive(&self, now: Instant) -> Result<(), Ill> {
-        let Some(parts) = self.parts.get() else {
-            return Ok(());
-        };
-        let last_round = parts.reconcile.borrow().last_round;
-        if last_round.is_some_and(|at| now.duration_since(at) > STALLED) {
-            return Err(Ill::Stalled);
-        }
-        let lease = parts.lease.borrow();
-        match lease.expires {
-            Some(expires) if now >= expires => Err(Ill::LeaseExpired(lease.key.to_string())),
+        let parts = self.parts.borrow();
+        let last_round = parts
+            .as_ref()
+            .and_then(|parts| parts.reconcile.borrow().last_round);
+        match last_round {
+            Some(at) if now.duration_since(at) > STALLED => Err(Ill::Stalled),
             _ => Ok(()),
         }
     }
 
-    /// Ready: alive, the lease is ours, and device, address and own routes are in place.
+    /// Ready: alive, the lease runs and is ours, and device, address and own routes are in place.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn ready(&self, now: Instant) -> Result<(), Ill> {
-        let parts = self.parts.get().ok_or(Ill::Starting)?;
+        let parts = self.parts.borrow().clone().ok_or(Ill::Starting)?;
         self.alive(now)?;
+        {
+            let lease = parts.lease.borrow();
+            if lease.expires.is_some_and(|expires| now >= expires) {
+                return Err(Ill::LeaseExpired(lease.key.to_string()));
+            }
+        }
         if let Some(trouble) = parts.lease.borrow().trouble
             && trouble != Trouble::NotRefreshed
         {
@@ -100,7 +107,7 @@ impl Vitals {
             .failures
             .iter()
             .find(|f| !f.concerns_peer())
-            .map(ToString::to_string);
+            .cloned();
         own.map_or(Ok(()), |failure| Err(Ill::Kernel(failure)))
     }
 }
@@ -177,5 +184,33 @@ mod tests {
         assert_eq!(vitals.alive(now), Ok(()));
         lease_in.send_replace(lease(Some(now), None));
         assert!(matches!(vitals.ready(now), Err(Ill::LeaseExpired(_))));
+        assert_eq!(
+            vitals.alive(now),
+            Ok(()),
+            "a restart would not bring it back"
+        );
+    }
+
+    #[test]
+    fn the_next_life_is_not_judged_by_what_the_last_one_left() {
+        let vitals = Vitals::default();
+        let now = Instant::now();
+        let begin = |at| {
+            let (reconcile_in, reconcile) = watch::channel(ReconcileStatus {
+                last_round: Some(at),
+                ..ReconcileStatus::default()
+            });
+            let (lease_in, lease) = watch::channel(lease(None, None));
+            vitals.started(reconcile, lease);
+            (reconcile_in, lease_in)
+        };
+        drop(begin(now));
+        let later = now + STALLED * 2;
+        assert_eq!(vitals.alive(later), Err(Ill::Stalled));
+        vitals.ended();
+        assert_eq!(vitals.alive(later), Ok(()), "a life that starts is alive");
+        assert_eq!(vitals.ready(later), Err(Ill::Starting));
+        let _second = begin(later);
+        assert_eq!(vitals.ready(later), Ok(()));
     }
 }

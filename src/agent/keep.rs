@@ -36,7 +36,7 @@ pub struct LeaseStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// Refreshing fails.
-    #[error("the lease cannot be refreshed: etcd does not answer")]
+    #[error("the lease cannot be refreshed; the log says why")]
     NotRefreshed,
     /// The record is gone and not yet ours again.
     #[error("the lease was deleted and is being taken again")]
@@ -77,6 +77,17 @@ pub enum Lost {
     },
 }
 
+/// What the keeper remembers from one look at etcd to the next.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Newest revision seen.
+    revision: i64,
+    /// When an altered record was last put right.
+    rewritten: Option<Instant>,
+    /// When to look again unasked.
+    again: Option<Instant>,
+}
+
 /// The keeper with what it needs to write the record again.
 #[derive(Debug)]
 pub struct Keeper {
@@ -112,8 +123,10 @@ impl Keeper {
         mut followed: watch::Receiver<Followed>,
         status: watch::Sender<LeaseStatus>,
     ) -> Result<(), Lost> {
+        // What happened to the record before the first list counts too.
+        followed.mark_changed();
         let mut renewal = self.renewal();
-        let mut rewritten: Option<Instant> = None;
+        let mut watch = Watch::default();
         loop {
             let refresh = async {
                 match self.held.origin.lease_id {
@@ -121,17 +134,31 @@ impl Keeper {
                     _ => tokio::time::sleep_until(renewal.deadline().into()).await,
                 }
             };
-            tokio::select! {
-                () = refresh => self.refresh(&mut renewal, &status).await?,
-                changed = followed.changed() => {
-                    if changed.is_err() {
-                        return Ok(()); // the follower ended: the agent is stopping
-                    }
-                    let snapshot = followed.borrow_and_update().snapshot.clone();
-                    let fate = own::examine(&self.held.name, &self.attrs, self.held.origin, &snapshot);
-                    self.answer(fate, &mut renewal, &mut rewritten, &status).await?;
+            let again = async {
+                match watch.again {
+                    None => std::future::pending().await,
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
                 }
+            };
+            tokio::select! {
+                () = refresh => {
+                    self.refresh(&mut renewal, &status).await?;
+                    continue;
+                }
+                () = again => watch.again = None,
+                changed = followed.changed() => if changed.is_err() {
+                    return Ok(()); // the follower ended: the agent is stopping
+                },
             }
+            let snapshot = followed.borrow_and_update().snapshot.clone();
+            if snapshot.revision < watch.revision {
+                // Another etcd, or an older backup of it: our revisions mean nothing there.
+                self.held.origin.create_revision = 0;
+                self.held.origin.mod_revision = 0;
+            }
+            watch.revision = snapshot.revision;
+            let fate = own::examine(&self.held.name, &self.attrs, self.held.origin, &snapshot);
+            self.answer(fate, &mut renewal, &mut watch, &status).await?;
         }
     }
 
@@ -152,7 +179,10 @@ impl Keeper {
                 }
                 renewal.renewed(Instant::now(), seconds(ttl));
                 let expires = Some(renewal.expires());
-                status.send_modify(|s| (s.expires, s.trouble) = (expires, None));
+                status.send_modify(|s| {
+                    s.expires = expires;
+                    s.trouble = s.trouble.filter(|t| *t == Trouble::DuplicatePublicIp);
+                });
             }
             Ok(KeepAlive::Gone) => {
                 tracing::warn!("the lease of {} ran out or was revoked", self.held.key);
@@ -176,10 +206,22 @@ impl Keeper {
         &mut self,
         fate: OwnRecord,
         renewal: &mut Renewal,
-        rewritten: &mut Option<Instant>,
+        watch: &mut Watch,
         status: &watch::Sender<LeaseStatus>,
     ) -> Result<(), Lost> {
+        let recent = watch
+            .rewritten
+            .map(|at| at + REWRITE_PAUSE)
+            .filter(|end| *end > Instant::now());
+        let doubled = status.borrow().trouble == Some(Trouble::DuplicatePublicIp);
         match fate {
+            OwnRecord::Fine if doubled && recent.is_none() => {
+                tracing::info!(
+                    "nobody else writes the record of {} any more",
+                    self.held.key
+                );
+                status.send_modify(|s| s.trouble = None);
+            }
             OwnRecord::Fine => {}
             OwnRecord::Missing => {
                 tracing::warn!(
@@ -214,19 +256,30 @@ impl Keeper {
                     status.send_modify(|s| (s.expires, s.trouble) = (None, None));
                 }
             }
-            OwnRecord::Altered(origin) | OwnRecord::Broken(origin) => {
-                let duplicate = matches!(fate, OwnRecord::Altered(_));
-                if duplicate {
+            OwnRecord::Altered(origin) => {
+                if !doubled {
                     let ip = self.attrs.public_ip;
                     tracing::error!(
                         "another node registers with this node's public IP {ip}; give each its own --public-ip or --iface"
                     );
                     status.send_modify(|s| s.trouble = Some(Trouble::DuplicatePublicIp));
                 }
-                if duplicate && rewritten.is_some_and(|at| at.elapsed() < REWRITE_PAUSE) {
+                if recent.is_some() {
+                    watch.again = recent;
                     return Ok(());
                 }
-                *rewritten = Some(Instant::now());
+                let now = Instant::now();
+                watch.rewritten = Some(now);
+                watch.again = Some(now + REWRITE_PAUSE);
+                self.rewrite(origin, renewal, status).await;
+            }
+            OwnRecord::Reserved(origin) => {
+                tracing::info!("{} was made a reservation of this node", self.held.key);
+                self.rewrite(origin, renewal, status).await;
+            }
+            OwnRecord::Broken(mut origin) => {
+                // A put by hand takes the etcd lease away: no reason to hold the subnet for ever.
+                origin.lease_id = self.held.origin.lease_id;
                 self.rewrite(origin, renewal, status).await;
             }
         }
@@ -248,7 +301,7 @@ impl Keeper {
         match self.registry.renew(&target, &self.attrs, LEASE_TTL).await {
             Ok(Rewritten::Renewed(held)) => {
                 tracing::warn!(
-                    "the record of {} was altered by another hand and is restored",
+                    "the record of {} was written by another hand and is this node's again",
                     held.key
                 );
                 self.held = held;
@@ -276,6 +329,7 @@ impl Keeper {
             v4: self.held.key.subnet4(),
             v6: self.held.key.v6,
         };
+        let mut told = false;
         loop {
             match self
                 .registry
@@ -296,8 +350,12 @@ impl Keeper {
                         new: held.key,
                     });
                 }
-                Err(error) if is_passing(&error) => {
-                    tracing::debug!("taking the lease again: {error}");
+                // Only a network that is full ends it: an etcd that is away, full or refuses may serve again.
+                Err(error @ (AcquireError::Registry(_) | AcquireError::Contended { .. })) => {
+                    if !told {
+                        tracing::warn!("the lease is not ours again yet, trying on: {error}");
+                        told = true;
+                    }
                     tokio::time::sleep(RETAKE_PAUSE).await;
                 }
                 Err(error) => {
@@ -311,9 +369,12 @@ impl Keeper {
     }
 }
 
-/// True when etcd is only away: the same call may work later.
+/// True when etcd is only away or compacts just now: the same call may work later.
 pub fn is_passing(error: &AcquireError) -> bool {
-    matches!(error, AcquireError::Registry(EtcdError::Unreachable { .. }))
+    matches!(
+        error,
+        AcquireError::Registry(EtcdError::Unreachable { .. } | EtcdError::Compacted { .. })
+    )
 }
 
 fn seconds(ttl: i64) -> Duration {

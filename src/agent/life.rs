@@ -1,19 +1,19 @@
 //! One life of the agent: a start, then its tasks until the first of them ends. All of them are joined before
 //! it returns.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::claim::{Memory, NEW_SUBNET, claim};
 use super::guard::{GuardOptions, guard};
 use super::keep::Keeper;
 use super::peers::Peering;
 use super::reconcile::{ReconcileStatus, Reconciler};
 use super::respond::{hands::Site, respond};
-use super::{Agent, health::Vitals, notify, start};
+use super::{Agent, notify, start};
 use crate::exit::Failure;
 use crate::kernel::interfaces;
 use crate::plan::interface::{InterfaceWish, Underlay};
@@ -39,15 +39,30 @@ type Tasks = JoinSet<Result<End, Failure>>;
 ///
 /// # Errors
 /// What kept it from starting, or what ended it.
-pub async fn live(agent: &Agent, cancel: &CancellationToken) -> Result<End, Failure> {
+pub async fn live(
+    agent: &Agent,
+    cancel: &CancellationToken,
+    memory: &mut Option<Memory>,
+) -> Result<End, Failure> {
     // Its own token: the next life must be able to start after this one's tasks were told to end.
     let token = cancel.child_token();
     let mut tasks = Tasks::new();
-    let result = match begin(agent, &token, &mut tasks).await {
-        Ok(()) => first_end(&mut tasks).await,
-        Err(failure) => Err(failure),
+    let begun = cancel
+        .run_until_cancelled(begin(agent, &token, &mut tasks, memory))
+        .await;
+    let mut result = match begun {
+        None => Ok(End::Asked),
+        Some(Ok(())) => first_end(&mut tasks).await,
+        Some(Err(failure)) => Err(failure),
     };
+    if cancel.is_cancelled() && result.is_err() {
+        // Told to stop: how a part took it is no failure of the agent.
+        if let Err(failure) = std::mem::replace(&mut result, Ok(End::Asked)) {
+            tracing::warn!("while stopping: {failure}");
+        }
+    }
     token.cancel();
+    agent.vitals.ended();
     let rest = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(FAREWELL, rest).await.is_err() {
         tracing::warn!("some tasks did not end within {} s", FAREWELL.as_secs());
@@ -66,14 +81,22 @@ async fn first_end(tasks: &mut Tasks) -> Result<End, Failure> {
     }
 }
 
-async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> Result<(), Failure> {
+async fn begin(
+    agent: &Agent,
+    token: &CancellationToken,
+    tasks: &mut Tasks,
+    memory: &mut Option<Memory>,
+) -> Result<(), Failure> {
     let Agent {
         settings,
         registry,
         folder,
         vitals,
     } = agent;
-    let chosen = start::config(registry).await?;
+    let chosen = match memory {
+        Some(before) => before.chosen.clone(),
+        None => start::config(registry).await?,
+    };
     let underlay = start::underlay(settings)?;
     let external = &underlay.external;
     tracing::info!(
@@ -86,7 +109,13 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
     );
     let mut reconciler = Reconciler::open().map_err(Failure::could_not_run)?;
     let prepared = start::prepare(registry, &chosen, &underlay, settings, &mut reconciler).await?;
-    let held = start::lease(registry, &chosen, &prepared.attrs, folder).await?;
+    let held = claim(registry, &chosen, &prepared.attrs, folder, memory.as_ref()).await?;
+    *memory = Some(Memory {
+        chosen: chosen.clone(),
+        name: held.name.clone(),
+        key: held.key.clone(),
+        public_ip: prepared.attrs.public_ip,
+    });
     let mut base = prepared.goal;
     base.own = held.key.subnet4();
 
@@ -191,18 +220,10 @@ async fn begin(agent: &Agent, token: &CancellationToken, tasks: &mut Tasks) -> R
             .run_until_cancelled(keeper.run(followed, lease_in))
             .await
         {
-            Some(Err(lost)) => Err(Failure::could_not_run(lost).with_remedy(
-                "restart the agent, and Docker after it: subnet.env will name the new subnet",
-            )),
+            Some(Err(lost)) => Err(Failure::could_not_run(lost).with_remedy(NEW_SUBNET)),
             Some(Ok(())) | None => Ok(End::Asked),
         }
     });
-    spawn(
-        tasks,
-        token,
-        "watchdog",
-        watchdog(Arc::clone(vitals), token.clone()),
-    );
     tasks.spawn(other_underlay(
         settings.interface.clone(),
         underlay,
@@ -265,23 +286,6 @@ async fn other_underlay(
             Ok(Ok(now)) if now != chosen => return Ok(End::OtherUnderlay),
             // Back, gone for now, or not to be read: look again at the next round.
             _ => {}
-        }
-    }
-}
-
-/// Tells systemd's watchdog that the agent is alive, while it is.
-async fn watchdog(vitals: Arc<Vitals>, token: CancellationToken) {
-    let Some(interval) = notify::watchdog_interval() else {
-        return token.cancelled().await;
-    };
-    let mut ticks = tokio::time::interval(interval);
-    loop {
-        tokio::select! {
-            () = token.cancelled() => return,
-            _ = ticks.tick() => match vitals.alive(Instant::now()) {
-                Ok(()) => notify::watchdog(),
-                Err(ill) => tracing::error!("not healthy, the watchdog is not told: {ill}"),
-            },
         }
     }
 }

@@ -16,8 +16,11 @@
 //! | pump | TUN device and UDP socket (udp backend) | cancel; the device goes with it |
 //! | underlay | nothing; compares the interface with the chosen one | another one is to be used: next life |
 //! | respond | what other nodes' `diagnose` needs here, for its time | cancel; removes it |
-//! | watchdog | systemd's watchdog | cancel |
+//! | watchdog | systemd's watchdog, over all lives | cancel |
+//!
+//! The next life keeps the config and the subnet of the one before: Docker's containers live in it.
 
+pub mod claim;
 pub mod guard;
 pub mod health;
 pub mod keep;
@@ -34,6 +37,7 @@ pub mod teardown;
 mod voice;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +48,9 @@ use crate::registry::Registry;
 use crate::settings::AgentSettings;
 use health::Vitals;
 use runtime::RuntimeFolder;
+
+/// How long those who ask for health may still take when the agent stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What all lives of an agent share.
 pub struct Agent {
@@ -79,6 +86,7 @@ pub async fn run(settings: AgentSettings, registry: Registry) -> Result<Code, Fa
         }
         None => None,
     };
+    let watchdog = tokio::spawn(watchdog(Arc::clone(&vitals)));
     let agent = Agent {
         settings,
         registry,
@@ -92,10 +100,11 @@ pub async fn run(settings: AgentSettings, registry: Registry) -> Result<Code, Fa
     cancel.cancel();
     notify::stopping();
     if let Some(health) = health
-        && let Err(error) = health.await
+        && let Ok(Err(error)) = tokio::time::timeout(LAST_ANSWERS, health).await
     {
         tracing::error!("the health server failed: {error}");
     }
+    watchdog.abort();
     signals.abort();
     result
 }
@@ -111,19 +120,23 @@ pub async fn cleanup(settings: AgentSettings, registry: Registry) -> Result<Code
 
 impl Agent {
     async fn lives(&self, cancel: &CancellationToken) -> Result<Code, Failure> {
+        let mut memory = None;
         loop {
-            let end = cancel.run_until_cancelled(life::live(self, cancel)).await;
-            match end {
-                None | Some(Ok(life::End::Asked)) => {
-                    tracing::info!(
-                        "stopped; the lease stays, and so do devices and routes of vxlan and host-gw"
-                    );
+            match life::live(self, cancel, &mut memory).await? {
+                life::End::Asked => {
+                    let left = match &memory {
+                        Some(_) => {
+                            "; the lease stays, and so do devices and routes of vxlan and host-gw"
+                        }
+                        None => " before it held a lease",
+                    };
+                    tracing::info!("stopped{left}");
                     return Ok(Code::Done);
                 }
-                Some(Ok(life::End::OtherUnderlay)) => {
-                    tracing::warn!("the underlay interface changed; starting over")
+                life::End::OtherUnderlay => {
+                    tracing::warn!("the underlay interface changed; starting over");
+                    self.registry.reconnect().await;
                 }
-                Some(Err(failure)) => return Err(failure),
             }
         }
     }
@@ -135,7 +148,12 @@ fn open_folder(settings: &AgentSettings) -> Result<RuntimeFolder, Failure> {
             runtime::RuntimeError::Busy { .. } => {
                 "stop it, or give this one its own folder with --subnet-file"
             }
-            runtime::RuntimeError::File(_) => "choose another place with --subnet-file",
+            runtime::RuntimeError::SecondAgent => {
+                "stop it: devices, routes and rules of a network namespace belong to one agent"
+            }
+            runtime::RuntimeError::File(_) | runtime::RuntimeError::NotAFile(_) => {
+                "choose another place with --subnet-file"
+            }
         };
         Failure::could_not_run(error).with_remedy(remedy)
     })
@@ -170,4 +188,19 @@ fn signals(
             token.cancel();
         }
     })
+}
+
+/// Tells systemd's watchdog that the agent is alive, while it is.
+async fn watchdog(vitals: Arc<Vitals>) {
+    let Some(interval) = notify::watchdog_interval() else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        match vitals.alive(Instant::now()) {
+            Ok(()) => notify::watchdog(),
+            Err(ill) => tracing::error!("not healthy, the watchdog is not told: {ill}"),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! From the leases to the goal: judges every record, leaves out what must not be programmed (and says so
 //! once), and hands the newest goal to the reconciler and the newest table to the udp data path.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub struct Peering {
     table: Option<Arc<ArcSwap<forward::Table>>>,
     told: BTreeMap<String, String>,
     told_config: Vec<u8>,
+    etcd_away: bool,
 }
 
 impl Peering {
@@ -46,6 +48,7 @@ impl Peering {
             table,
             told: BTreeMap::new(),
             told_config,
+            etcd_away: false,
         }
     }
 
@@ -55,7 +58,10 @@ impl Peering {
         let own = Some(own_name.as_str());
         let judged = standing::judge(snapshot, &self.config, host, own);
         self.tell(&judged);
-        let leases = standing::peers(snapshot, &judged, own, self.base.host.public_ip);
+        let mut leases = standing::peers(snapshot, &judged, own, self.base.host.public_ip);
+        // Of two that collide the earlier in the goal is served. A node that moved has two leases with one
+        // MAC until the old one runs out, and is where the newer one says.
+        leases.sort_by_key(|lease| Reverse(lease.origin.mod_revision));
         let peers: Vec<Peer> = leases.into_iter().filter_map(peer).collect();
         if let (Some(table), Backend::Udp { port }) = (&self.table, &self.base.backend) {
             let entries = peers.iter().map(|peer| forward::Peer {
@@ -125,6 +131,21 @@ impl Peering {
         }
     }
 
+    /// A lost etcd changes nothing, so nothing else would tell of it.
+    fn tell_contact(&mut self, followed: &Followed) {
+        match &followed.contact.last_error {
+            Some(error) if !self.etcd_away => {
+                tracing::warn!("no contact with etcd, the network stays as it is: {error}")
+            }
+            None if self.etcd_away => tracing::info!(
+                "in contact with etcd again, at {}",
+                followed.contact.endpoint.as_deref().unwrap_or("?")
+            ),
+            _ => {}
+        }
+        self.etcd_away = followed.contact.last_error.is_some();
+    }
+
     /// Runs until a channel closes.
     pub async fn run(
         mut self,
@@ -137,6 +158,7 @@ impl Peering {
             let (snapshot, host) = {
                 let now = followed.borrow_and_update();
                 self.tell_config(&now);
+                self.tell_contact(&now);
                 (
                     Arc::clone(&now.snapshot),
                     status.borrow_and_update().host_nets.clone(),

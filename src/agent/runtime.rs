@@ -2,7 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{Seek, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use nix::fcntl::{Flock, FlockArg};
@@ -18,6 +21,8 @@ const ENV_MODE: u32 = 0o644;
 pub struct RuntimeFolder {
     subnet_file: PathBuf,
     _lock: Flock<File>,
+    /// Abstract names belong to the network namespace, as the agent's devices and rules do.
+    _namespace: UnixListener,
 }
 
 /// Why the folder cannot be owned.
@@ -34,7 +39,19 @@ pub enum RuntimeError {
         /// Its process id, if it wrote one.
         holder: Option<u32>,
     },
+    /// Another agent, with another folder, works on the same devices, routes and rules.
+    #[error("another agent already runs in this network namespace")]
+    SecondAgent,
+    /// The subnet file is a folder.
+    #[error("{} is a folder: the subnet file must be a file", .0.display())]
+    NotAFile(PathBuf),
 }
+
+/// Name of the socket that marks an agent's network namespace.
+const MARK: &str = "flannelctl/agent";
+/// A child between fork and exec may hold a dead agent's lock for an instant.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 fn pid(holder: &Option<u32>) -> String {
     holder
@@ -47,8 +64,23 @@ impl RuntimeFolder {
     /// cannot be written to, before anything is changed in etcd or the kernel.
     ///
     /// # Errors
-    /// The folder cannot be made or written to, or another agent holds it.
+    /// The folder cannot be made or written to, or another agent holds it or the network namespace.
     pub fn open(subnet_file: &Path) -> Result<Self, RuntimeError> {
+        if subnet_file.is_dir() || subnet_file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(RuntimeError::NotAFile(subnet_file.to_owned()));
+        }
+        for _ in 1..TRIES {
+            match Self::try_open(subnet_file) {
+                Err(RuntimeError::Busy { .. } | RuntimeError::SecondAgent) => {
+                    std::thread::sleep(PAUSE)
+                }
+                settled => return settled,
+            }
+        }
+        Self::try_open(subnet_file)
+    }
+
+    fn try_open(subnet_file: &Path) -> Result<Self, RuntimeError> {
         let folder = subnet_file
             .parent()
             .filter(|p| !p.as_os_str().is_empty())
@@ -69,6 +101,9 @@ impl RuntimeFolder {
                     .ok()
                     .and_then(|text| text.trim().parse().ok()),
             })?;
+        let namespace = SocketAddr::from_abstract_name(MARK)
+            .and_then(|name| UnixListener::bind_addr(&name))
+            .map_err(|_| RuntimeError::SecondAgent)?;
         let mut write_pid = || {
             lock.set_len(0)?;
             lock.rewind()?;
@@ -78,6 +113,7 @@ impl RuntimeFolder {
         Ok(Self {
             subnet_file: subnet_file.to_owned(),
             _lock: lock,
+            _namespace: namespace,
         })
     }
 

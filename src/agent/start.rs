@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::guard::{self, FirewallStatus};
-use super::keep::{LEASE_TTL, is_passing};
 use super::notify;
 use super::peers::Peering;
 use super::pump::{UdpBackend, UdpSettings};
@@ -21,7 +20,8 @@ use crate::kernel::udp::UdpSocket;
 use crate::plan::firewall::FirewallGoal;
 use crate::plan::goal::{Goal, Host, vxlan_device};
 use crate::plan::interface::Underlay;
-use crate::registry::{Error as EtcdError, Followed, Held, Registry};
+use crate::plan::state::Mac;
+use crate::registry::{Error as EtcdError, Followed, Registry};
 use crate::settings::AgentSettings;
 use crate::subnet::envfile::SubnetEnv;
 use crate::subnet::network::ConfigError;
@@ -31,7 +31,7 @@ use crate::subnet::{Backend, LeaseAttrs, NetworkConfig, Pool4, Record, Vtep};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A valid network config as it was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Chosen {
     /// Decoded; the IPv6 half is taken out, it has no data path yet.
     pub config: NetworkConfig,
@@ -119,6 +119,7 @@ pub async fn config_now(registry: &Registry) -> Result<Chosen, NoConfig> {
 /// etcd denies access: waiting would not help.
 pub async fn config(registry: &Registry) -> Result<Chosen, Failure> {
     let mut told = String::new();
+    let mut away = false;
     loop {
         let waiting = match config_now(registry).await {
             Ok(chosen) => return Ok(chosen),
@@ -127,13 +128,14 @@ pub async fn config(registry: &Registry) -> Result<Chosen, Failure> {
                     .with_remedy("check --etcd-username, --etcd-password-file and the role's rights on the prefix"));
             }
             // How long an endpoint was waited for differs from try to try; it is one and the same trouble.
-            Err(NoConfig::Etcd(error))
-                if !told.is_empty() && told.contains("cannot be reached") =>
-            {
+            Err(NoConfig::Etcd(error @ EtcdError::Unreachable { .. })) if away => {
                 tracing::debug!("waiting: {error}");
                 told.clone()
             }
-            Err(other) => other.to_string(),
+            Err(other) => {
+                away = matches!(other, NoConfig::Etcd(EtcdError::Unreachable { .. }));
+                other.to_string()
+            }
         };
         if waiting != told {
             tracing::warn!("waiting: {waiting}");
@@ -177,7 +179,7 @@ pub async fn prepare(
                 UdpSocket::bind(SocketAddrV4::new(address, port))
                     .map_err(Failure::could_not_run)?,
             );
-            Some(UdpBackend::open(settings.udp.offload).map_err(Failure::could_not_run)?)
+            Some(UdpBackend::open(settings.udp).map_err(Failure::could_not_run)?)
         }
         Backend::HostGw if underlay.public_ip != address => {
             return Err(Failure::could_not_run(format!(
@@ -245,52 +247,12 @@ async fn published_mac(
     let snapshot = registry.snapshot().await.ok()?;
     snapshot.records.values().find_map(|record| match record {
         Record::Lease(lease) if lease.attrs.public_ip == underlay.public_ip => {
-            lease.attrs.vtep().map(|vtep| vtep.mac)
+            // What stands in etcd is anybody's: a MAC that no device can have must not keep the agent down.
+            let vtep = lease.attrs.vtep().filter(|vtep| Mac(vtep.mac).is_unicast());
+            vtep.map(|vtep| vtep.mac)
         }
         _ => None,
     })
-}
-
-/// Takes a subnet; waits where etcd is only away.
-///
-/// # Errors
-/// No subnet is to be had.
-pub async fn lease(
-    registry: &Registry,
-    chosen: &Chosen,
-    attrs: &LeaseAttrs,
-    folder: &RuntimeFolder,
-) -> Result<Held, Failure> {
-    let previous = folder.previous_subnets();
-    let mut told = false;
-    loop {
-        match registry
-            .acquire(&chosen.config, attrs, &previous, LEASE_TTL)
-            .await
-        {
-            Ok(held) => {
-                let kind = if held.origin.lease_id == 0 {
-                    "reservation"
-                } else {
-                    "lease"
-                };
-                tracing::info!("{kind} of {} for {}", held.key, attrs.public_ip);
-                return Ok(held);
-            }
-            Err(error) if is_passing(&error) => {
-                if !told {
-                    tracing::warn!("no lease yet, trying on: {error}");
-                    told = true;
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => {
-                return Err(Failure::could_not_run(format!("cannot take a subnet: {error}")).with_remedy(
-                    "`flannelctl leases` shows who holds them; `flannelctl init` sets a larger network or longer prefix",
-                ));
-            }
-        }
-    }
 }
 
 /// First full reconcile with all peers, firewall, `subnet.env`.

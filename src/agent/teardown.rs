@@ -57,8 +57,11 @@ async fn network(
     registry: &Registry,
     folder: &RuntimeFolder,
 ) -> Result<(Ipv4Net, Option<Ipv4Net>), start::NoConfig> {
-    if let Some(network) = folder.network() {
-        return Ok((network, folder.previous_subnets().v4));
+    // Both or none: without a subnet's length no route of host-gw would be known as flannel's.
+    if let (Some(network), Some(own)) = (folder.network(), folder.previous_subnets().v4)
+        && network.contains(&own)
+    {
+        return Ok((network, Some(own)));
     }
     let pool = start::config_now(registry).await?.pool;
     Ok((pool.network, Ipv4Net::new(pool.min, pool.subnet_len).ok()))

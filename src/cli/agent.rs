@@ -78,6 +78,10 @@ pub struct AgentArgs {
     #[arg(long, value_name = "on|off")]
     pub diagnose: Option<String>,
 
+    /// udp: queues of the device, with two threads each; 0 = as the processors suggest [default: 0].
+    #[arg(long, value_name = "N")]
+    pub udp_queues: Option<String>,
+
     /// Remove everything that the agent made on this host (devices, routes, rules, subnet file) and exit.
     #[arg(long)]
     pub cleanup: bool,

@@ -30,7 +30,7 @@ pub struct InitArgs {
     #[arg(long, value_enum)]
     pub backend: Option<BackendName>,
 
-    /// vxlan: network identifier, 1 to 16777215 [default: 1].
+    /// vxlan: network identifier, 1 to 9999999 [default: 1].
     #[arg(long, value_name = "ID", help_heading = "Backend options")]
     pub vni: Option<u32>,
 

@@ -2,6 +2,8 @@
 //! dropped and under which name. Pure: imports `packet` only; no socket, clock, lock or allocation
 //! per packet.
 
+use std::num::NonZero;
+
 pub mod coalesce;
 pub mod counters;
 pub mod decide;
@@ -20,6 +22,8 @@ pub struct UdpOptions {
     pub offload: bool,
     /// Whose datagrams are accepted.
     pub accept: Accept,
+    /// Queues of the device, each with a pair of threads; `None` = as the processors are.
+    pub queues: Option<NonZero<u8>>,
 }
 
 impl Default for UdpOptions {
@@ -27,6 +31,7 @@ impl Default for UdpOptions {
         Self {
             offload: true,
             accept: Accept::default(),
+            queues: None,
         }
     }
 }

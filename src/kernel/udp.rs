@@ -48,10 +48,35 @@ impl UdpSocket {
     /// # Errors
     /// `UdpError` names the address and what is in the way.
     pub fn bind(address: SocketAddrV4) -> Result<Self, UdpError> {
+        Self::open(address, false)
+    }
+
+    /// Binds several that share the port, at least one. The kernel keeps a sender on one of them.
+    ///
+    /// # Errors
+    /// As `bind`: sharing is only among these.
+    pub fn bind_several(address: SocketAddrV4, count: usize) -> Result<Vec<Self>, UdpError> {
+        // The first takes the port for itself, so that another daemon's is found in use; then it
+        // lets the others in.
+        let first = Self::open(address, false)?;
+        let mut sockets = Vec::with_capacity(count);
+        if count > 1 {
+            let shared = first.socket.set_reuse_port(true);
+            shared.map_err(|source| UdpError::Open { address, source })?;
+        }
+        sockets.push(first);
+        for _ in 1..count {
+            sockets.push(Self::open(address, true)?);
+        }
+        Ok(sockets)
+    }
+
+    fn open(address: SocketAddrV4, share: bool) -> Result<Self, UdpError> {
         let open = || -> io::Result<Socket> {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
             enlarge(&socket);
             socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+            socket.set_reuse_port(share)?;
             socket.bind(&address.into())?;
             Ok(socket)
         };

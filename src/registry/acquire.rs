@@ -102,6 +102,7 @@ impl Registry {
         granted: &mut Option<Granted>,
     ) -> Result<Held, AcquireError> {
         let value = attrs.encode();
+        let mut previous = previous.clone();
         let mut last = String::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
@@ -113,13 +114,18 @@ impl Registry {
                 config,
                 &snapshot,
                 attrs.public_ip,
-                previous,
+                &previous,
                 &mut rand::rng(),
             )?;
             let held = match decision {
                 Acquisition::Discard { name, origin } => {
                     last = self.subnet_key(&name);
                     if self.delete(&last, origin.mod_revision).await? {
+                        // The half that still fits stays: turning IPv6 on or off moves no IPv4 subnet.
+                        if let Ok(key) = SubnetKey::parse(&name) {
+                            previous.v4 = key.subnet4().or(previous.v4);
+                            previous.v6 = key.v6.or(previous.v6);
+                        }
                         self.tidy(origin.lease_id).await;
                     }
                     None

@@ -214,6 +214,13 @@ impl Pool {
         Ok(client)
     }
 
+    /// The next operation at each endpoint makes a connection of its own.
+    pub(super) async fn forget_all(&self) {
+        for index in 0..self.members.len() {
+            self.forget(index).await;
+        }
+    }
+
     async fn forget(&self, index: usize) {
         if let Some(member) = self.members.get(index) {
             *member.client.lock().await = None;

@@ -128,6 +128,11 @@ impl Registry {
         self.inner.keys.subnet(name)
     }
 
+    /// Leaves all connections: after a change of this host's addresses they are dead without knowing it.
+    pub async fn reconnect(&self) {
+        self.inner.pool.forget_all().await;
+    }
+
     /// Reads the network config; `None` when there is none.
     ///
     /// # Errors

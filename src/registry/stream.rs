@@ -43,20 +43,6 @@ impl<'a> Stream<'a> {
     /// Opens both watches at the cursor, at an endpoint that has been seen to belong to the same
     /// etcd and to be as far as the cursor.
     pub(super) async fn open(registry: &'a Registry, cursor: &mut Cursor) -> Result<Self, End> {
-        // Linearizable, so a member that merely lags cannot look like an older etcd.
-        let (mark, _) = registry.config_and_mark().await.map_err(End::Lost)?;
-        let seen = cursor.subnets.max(cursor.config) - 1;
-        let known = cursor.mark;
-        if mark.cluster != known.cluster || mark.term < known.term || mark.revision < seen {
-            tracing::warn!(
-                seen,
-                found = mark.revision,
-                "etcd is not the one of before (restored from a backup?): reading everything anew"
-            );
-            return Err(End::Relist);
-        }
-        cursor.mark = mark;
-
         let keys = &registry.inner.keys;
         let subnets = WatchOptions::new()
             .with_range(keys.subnets_end())
@@ -87,6 +73,22 @@ impl<'a> Stream<'a> {
             Error::Compacted { .. } => End::Relist,
             error => End::Lost(error),
         })?;
+
+        // Only now: an etcd that was put in the place of ours while the watches were being opened takes
+        // a revision that it does not have yet without a word. One that comes later breaks the stream.
+        // Linearizable, so a member that merely lags cannot look like an older etcd.
+        let (mark, _) = registry.config_and_mark().await.map_err(End::Lost)?;
+        let seen = cursor.subnets.max(cursor.config) - 1;
+        let known = cursor.mark;
+        if mark.cluster != known.cluster || mark.term < known.term || mark.revision < seen {
+            tracing::warn!(
+                seen,
+                found = mark.revision,
+                "etcd is not the one of before (restored from a backup?): reading everything anew"
+            );
+            return Err(End::Relist);
+        }
+        cursor.mark = mark;
         Ok(Self {
             registry,
             endpoint,

@@ -98,6 +98,10 @@ fn the_udp_path_is_chosen() {
     .unwrap();
     assert!(!chosen.offload);
     assert_eq!(chosen.accept, crate::forward::Accept::Any);
+    let queues = |text| of(&[("FLANNELCTL_UDP_QUEUES", text)]).map(|udp| udp.queues.map(u8::from));
+    assert_eq!(queues("3").unwrap(), Some(3));
+    assert_eq!(queues("0").unwrap(), None);
+    assert!(queues("17").is_err());
     let text = of(&[("FLANNELCTL_UDP_OFFLOAD", "on")])
         .unwrap_err()
         .to_string();
@@ -106,4 +110,40 @@ fn the_udp_path_is_chosen() {
         .unwrap_err()
         .to_string();
     assert!(text.contains("peers or any"), "{text}");
+}
+
+#[test]
+fn a_timeout_is_neither_nothing_nor_for_ever() {
+    let of = |text: &str| {
+        etcd(
+            &EtcdArgs::default(),
+            &env(&[("FLANNELCTL_ETCD_TIMEOUT", text)]),
+        )
+    };
+    assert_eq!(of("1h").unwrap().timeout, Duration::from_secs(3600));
+    for text in ["0s", "61m", "500000000000y"] {
+        assert_eq!(of(text).unwrap_err().code, Code::Usage, "{text}");
+    }
+}
+
+#[test]
+fn a_public_address_is_one_that_others_can_send_to() {
+    let of = |text: &str| {
+        let args = AgentArgs {
+            public_ip: Some(text.into()),
+            ..AgentArgs::default()
+        };
+        agent(&args, &env(&[])).map(|settings| settings.interface.public_ip)
+    };
+    assert_eq!(of("192.0.2.1").unwrap(), Some(Ipv4Addr::new(192, 0, 2, 1)));
+    for text in [
+        "0.0.0.0",
+        "127.0.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "host",
+        "fd00::1",
+    ] {
+        assert_eq!(of(text).unwrap_err().code, Code::Usage, "{text}");
+    }
 }

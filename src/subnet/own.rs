@@ -15,7 +15,9 @@ pub enum OwnRecord {
     Moved(Origin),
     /// Our public IP, but other contents (for example another VTEP MAC).
     Altered(Origin),
-    /// The value can no longer be read.
+    /// An administrator made it a bare reservation: our public IP, no etcd lease, nothing of a backend.
+    Reserved(Origin),
+    /// The value can no longer be read, or names no public IP at all.
     Broken(Origin),
     /// Another node holds our subnet now.
     Taken(Ipv4Addr),
@@ -39,10 +41,18 @@ pub fn examine(name: &str, attrs: &LeaseAttrs, origin: Origin, snapshot: &Snapsh
 }
 
 fn rewritten(lease: &Lease, attrs: &LeaseAttrs) -> OwnRecord {
-    if lease.attrs.public_ip != attrs.public_ip {
-        OwnRecord::Taken(lease.attrs.public_ip)
-    } else if lease.attrs != *attrs {
-        OwnRecord::Altered(lease.origin)
+    let found = &lease.attrs;
+    if found.public_ip.is_unspecified() && !attrs.public_ip.is_unspecified() {
+        OwnRecord::Broken(lease.origin)
+    } else if found.public_ip != attrs.public_ip {
+        OwnRecord::Taken(found.public_ip)
+    } else if found != attrs {
+        let bare = found.backend_type.is_empty() && found.backend_data.is_none();
+        if bare && lease.origin.lease_id == 0 {
+            OwnRecord::Reserved(lease.origin)
+        } else {
+            OwnRecord::Altered(lease.origin)
+        }
     } else {
         OwnRecord::Moved(lease.origin)
     }
@@ -108,6 +118,18 @@ mod tests {
             (
                 Some(lease(attrs("192.0.2.2", "host-gw"), origin(9, 8))),
                 OwnRecord::Taken("192.0.2.2".parse().unwrap()),
+            ),
+            (
+                Some(lease(attrs("192.0.2.1", ""), origin(9, 0))),
+                OwnRecord::Reserved(origin(9, 0)),
+            ),
+            (
+                Some(lease(attrs("192.0.2.1", ""), origin(9, 8))),
+                OwnRecord::Altered(origin(9, 8)),
+            ),
+            (
+                Some(lease(attrs("0.0.0.0", ""), origin(9, 0))),
+                OwnRecord::Broken(origin(9, 0)),
             ),
             (Some(broken), OwnRecord::Broken(origin(9, 7))),
             (None, OwnRecord::Missing),

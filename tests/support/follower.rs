@@ -1,6 +1,6 @@
 //! A follower in the background with a way to wait for what it should see.
 
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

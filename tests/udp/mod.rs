@@ -9,11 +9,22 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use flannelctl::agent::pump::{Pump, PumpConfig};
 use flannelctl::forward::{Accept, Counters, Peer, Table};
-use flannelctl::kernel::tun::Tun;
+use flannelctl::kernel::tun::{Tun, TunWish};
 
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, Lab, Net};
 
 pub const PORT: u16 = 8285;
+
+/// As on a host with few processors.
+pub const FAST: TunWish = TunWish {
+    offload: true,
+    queues: 1,
+};
+/// Each packet alone.
+pub const PLAIN: TunWish = TunWish {
+    offload: false,
+    queues: 1,
+};
 
 /// A host with a pump.
 pub struct Node {
@@ -29,14 +40,14 @@ pub struct Node {
 
 impl Node {
     /// Host `number` (from 0) of the lab gets 10.5.(number+1).0/24. No peer is known yet.
-    pub fn new(lab: &Lab, number: u8, offload: bool) -> Self {
+    pub fn new(lab: &Lab, number: u8, wish: TunWish) -> Self {
         let host = lab.node(number.into()).clone();
         host.sysctl("net/ipv4/ip_forward", "1");
         let subnet = number + 1;
         let table: Arc<ArcSwap<Table>> = Arc::default();
         let counters: Arc<Counters> = Arc::default();
         let (pump, device) = host.within(|| {
-            let tun = Tun::open(offload).unwrap();
+            let tun = Tun::open(wish).unwrap();
             let device = tun.name().to_owned();
             let config = PumpConfig {
                 tun,
@@ -107,9 +118,16 @@ fn container(host: &Host, number: u8) -> Host {
 }
 
 /// Two nodes that know each other.
-pub fn pair(lab: &Lab, offload: bool) -> (Node, Node) {
-    let (a, b) = (Node::new(lab, 0, offload), Node::new(lab, 1, offload));
+pub fn pair(lab: &Lab, wish: TunWish) -> (Node, Node) {
+    let (a, b) = (Node::new(lab, 0, wish), Node::new(lab, 1, wish));
     a.table.store(Arc::new(Table::new([b.peer()])));
     b.table.store(Arc::new(Table::new([a.peer()])));
     (a, b)
+}
+
+/// Pings once with more arguments and gives what ping said.
+pub fn ping(from: &Net, to: Ipv4Addr, args: &[&str]) -> String {
+    let to = to.to_string();
+    let args = [&["-n", "-c", "1", "-W", "2"], args, &[&to]].concat();
+    String::from_utf8_lossy(&from.try_run("ping", &args).stdout).into_owned()
 }

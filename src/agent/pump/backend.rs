@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Pump, PumpConfig, PumpError};
-use crate::forward::{Accept, Counters, Table};
-use crate::kernel::tun::{Tun, TunError};
+use crate::forward::{Accept, Counters, Table, UdpOptions};
+use crate::kernel::tun::{Tun, TunError, TunWish};
 
 /// Wait between attempts to get device and socket back.
 const RETRY: Duration = Duration::from_millis(250);
@@ -38,6 +38,7 @@ pub struct Device {
 
 /// The udp backend of an agent.
 pub struct UdpBackend {
+    wish: TunWish,
     tun: Tun,
     table: Arc<ArcSwap<Table>>,
     counters: Arc<Counters>,
@@ -45,18 +46,20 @@ pub struct UdpBackend {
 }
 
 impl UdpBackend {
-    /// Opens the first free `flannelN` in the calling thread's network namespace. With `offload` all
-    /// that the kernel has is used (see `Counters::offload`), without it each packet goes alone.
+    /// Opens the first free `flannelN` in the calling thread's network namespace. What of the
+    /// kernel's offloads is in use is told by `Counters::offload`.
     ///
     /// # Errors
     /// `TunError` says what is missing.
-    pub fn open(offload: bool) -> Result<Self, TunError> {
-        let tun = Tun::open(offload)?;
+    pub fn open(options: UdpOptions) -> Result<Self, TunError> {
+        let wish = wish(options);
+        let tun = Tun::open(wish)?;
         let (device, _) = watch::channel(Device {
             name: tun.name().to_owned(),
             generation: 1,
         });
         Ok(Self {
+            wish,
             tun,
             table: Arc::default(),
             counters: Arc::default(),
@@ -89,8 +92,8 @@ impl UdpBackend {
         settings: UdpSettings,
         cancel: CancellationToken,
     ) -> Result<(), PumpError> {
-        let offload = self.tun.offload().header;
         let Self {
+            wish,
             tun,
             table,
             counters,
@@ -117,16 +120,17 @@ impl UdpBackend {
             stop(pump).await;
             pump = loop {
                 let name = device.borrow().name.clone();
-                match Tun::open_named(&name, offload) {
-                    Ok(tun) => {
-                        device.send_modify(|device| device.generation += 1);
-                        match start(tun) {
-                            Ok(pump) => break pump,
-                            Err(error) => {
-                                tracing::debug!(%error, "the udp data path does not start yet")
-                            }
+                match Tun::open_named(&name, wish) {
+                    Ok(tun) => match start(tun) {
+                        Ok(pump) => {
+                            // Not before: where the port is not free yet, this device is gone again.
+                            device.send_modify(|device| device.generation += 1);
+                            break pump;
                         }
-                    }
+                        Err(error) => {
+                            tracing::debug!(%error, "the udp data path does not start yet")
+                        }
+                    },
                     Err(error) => {
                         tracing::debug!(%error, device = name, "the device cannot be opened yet")
                     }
@@ -141,6 +145,18 @@ impl UdpBackend {
                 "the udp data path runs again"
             );
         }
+    }
+}
+
+/// The device that the options ask for. Each queue costs two threads and some memory: one is enough for
+/// a few processors, and no more than four pay.
+fn wish(options: UdpOptions) -> TunWish {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    TunWish {
+        offload: options.offload,
+        queues: options
+            .queues
+            .map_or((processors / 4).clamp(1, 4), |queues| queues.get().into()),
     }
 }
 

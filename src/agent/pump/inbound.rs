@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::errors::Errors;
-use super::{Ended, Shared, device_end};
+use super::{Ended, Lane, device_end};
 use crate::forward::coalesce::Coalescer;
 use crate::forward::decide::{self, Inbound};
 use crate::forward::{Offload, Reason, Table};
@@ -30,12 +30,12 @@ const PACKETS: usize = 2048;
 /// A socket that fails this often in a row is broken.
 const MAX_FAILURES: u32 = 100;
 
-pub fn run(shared: &Shared) -> Ended {
-    Inbox::new(shared).run()
+pub fn run(lane: &Lane<'_>) -> Ended {
+    Inbox::new(lane).run()
 }
 
 struct Inbox<'a> {
-    shared: &'a Shared,
+    lane: &'a Lane<'a>,
     buffer: Vec<u8>,
     batch: ReceiveBatch,
     most: usize,
@@ -45,11 +45,11 @@ struct Inbox<'a> {
 }
 
 impl<'a> Inbox<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(lane: &'a Lane<'a>) -> Self {
         let batch = ReceiveBatch::new(BATCH, SLOT);
-        let device = shared.tun.offload();
+        let device = lane.shared.tun.offload();
         Self {
-            shared,
+            lane,
             buffer: vec![0; batch.buffer_len()],
             batch,
             most: BATCH,
@@ -63,10 +63,7 @@ impl<'a> Inbox<'a> {
         let mut failures = 0;
         loop {
             let most = self.most;
-            let came = match self
-                .batch
-                .receive(&self.shared.socket, &mut self.buffer, most)
-            {
+            let came = match self.batch.receive(self.lane.socket, &mut self.buffer, most) {
                 Ok(came) => came,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -81,19 +78,19 @@ impl<'a> Inbox<'a> {
             };
             failures = 0;
             if came > 0 {
-                self.shared.counters.received.calls.fetch_add(1, Relaxed);
+                self.lane.counters.received.calls.fetch_add(1, Relaxed);
                 self.sort(came);
                 if let Err(error) = self.deliver() {
                     return device_end(error);
                 }
             }
             if came < most {
-                match self.shared.stop.wait(self.shared.socket.as_fd()) {
+                match self.lane.stop.wait(self.lane.socket.as_fd()) {
                     Ok(Ready::Stop) => return Ended::Asked,
                     Ok(Ready::Data | Ready::Error) => {}
                     Err(error) => return Ended::Socket(Arc::new(error)),
                 }
-            } else if self.shared.stop.is_called() {
+            } else if self.lane.stop.is_called() {
                 return Ended::Asked;
             }
         }
@@ -101,7 +98,7 @@ impl<'a> Inbox<'a> {
 
     /// Judges all datagrams that came, and keeps the good ones for delivery.
     fn sort(&mut self, came: usize) {
-        let table = self.shared.table.load();
+        let table = self.lane.table.load();
         let mut bytes = 0;
         for index in 0..came {
             let Some(message) = self.batch.message(index) else {
@@ -109,7 +106,7 @@ impl<'a> Inbox<'a> {
             };
             bytes += message.span.len as usize;
             if message.truncated {
-                self.shared.counters.received.drop(Reason::Truncated);
+                self.lane.counters.received.drop(Reason::Truncated);
                 continue;
             }
             let mut at = message.span.start as usize;
@@ -133,16 +130,16 @@ impl<'a> Inbox<'a> {
         let Some(packet) = span.of_mut(&mut self.buffer) else {
             return;
         };
-        match decide::inbound(packet, from, table, self.shared.accept) {
+        match decide::inbound(packet, from, table, self.lane.accept) {
             Inbound::Deliver => {
                 ipv4::decrement_ttl(packet);
                 self.coalescer.push(&self.buffer, span);
             }
             Inbound::Drop(reason, error) => {
-                let counters = &self.shared.counters.received;
+                let counters = &self.lane.counters.received;
                 counters.drop(reason);
                 if let Some(error) = error {
-                    self.errors.send(self.shared, counters, error, packet);
+                    self.errors.send(self.lane, counters, error, packet);
                 }
             }
         }
@@ -150,7 +147,7 @@ impl<'a> Inbox<'a> {
 
     /// Writes the batch to the device.
     fn deliver(&mut self) -> io::Result<()> {
-        let counters = &self.shared.counters.received;
+        let counters = &self.lane.counters.received;
         let (deliveries, spans) = self.coalescer.finish(&mut self.buffer);
         let (mut packets, mut bytes) = (0, 0);
         let mut refused = Offload::default();
@@ -159,7 +156,7 @@ impl<'a> Inbox<'a> {
             let Some(parts) = spans.get(parts.start as usize..parts.end()) else {
                 continue;
             };
-            let tun = &self.shared.tun;
+            let tun = self.lane.tun;
             match tun.write(&mut self.memory, &delivery.vnet, &self.buffer, parts) {
                 Ok(_) => {
                     packets += u64::from(delivery.count);
@@ -178,14 +175,14 @@ impl<'a> Inbox<'a> {
         counters.forwarded(packets, bytes);
         self.coalescer.clear();
         if refused != Offload::default() {
-            let used = self.shared.counters.offload();
+            let used = self.lane.counters.offload();
             let offload = Offload {
                 tso: used.tso && !refused.tso,
                 uso: used.uso && !refused.uso,
                 ..used
             };
             self.coalescer.merge(offload.tso, offload.uso);
-            self.shared.counters.set_offload(offload);
+            self.lane.counters.set_offload(offload);
             tracing::warn!(%offload, "the device does not take merged packets of a kind that it announced");
         }
         Ok(())

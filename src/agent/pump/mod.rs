@@ -1,4 +1,4 @@
-//! The udp backend's data path: two threads between the TUN device and the UDP socket, which own
+//! The udp backend's data path: a pair of threads for each queue of the TUN device and its UDP socket, which own
 //! their memory and block when there is nothing to do. What happens to a packet is `forward`'s to
 //! say; how it is read and written is `kernel`'s. Nothing here allocates, locks or logs per packet.
 
@@ -9,6 +9,7 @@ mod outbound;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -16,7 +17,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::forward::{Accept, Counters, Offload, Table};
-use crate::kernel::tun::{self, Tun};
+use crate::kernel::tun::{self, Tun, TunQueue};
 use crate::kernel::udp::{RawSender, UdpError, UdpSocket};
 use crate::kernel::wait::Stop;
 
@@ -67,10 +68,11 @@ pub struct Pump {
     ended: watch::Receiver<Option<Ended>>,
 }
 
-/// What both threads use.
+/// What all threads use.
 struct Shared {
     tun: Tun,
-    socket: UdpSocket,
+    /// One for each queue of the device.
+    sockets: Vec<UdpSocket>,
     raw: Option<RawSender>,
     stop: Stop,
     table: Arc<ArcSwap<Table>>,
@@ -79,6 +81,21 @@ struct Shared {
     accept: Accept,
     offload: Offload,
     ended: watch::Sender<Option<Ended>>,
+}
+
+/// What a pair of threads works on.
+struct Lane<'a> {
+    shared: &'a Shared,
+    tun: &'a TunQueue,
+    socket: &'a UdpSocket,
+}
+
+impl Deref for Lane<'_> {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        self.shared
+    }
 }
 
 impl Pump {
@@ -91,19 +108,20 @@ impl Pump {
         table: Arc<ArcSwap<Table>>,
         counters: Arc<Counters>,
     ) -> Result<Self, PumpError> {
-        let socket = UdpSocket::bind(config.bind)?;
+        let queues = config.tun.queues().len();
+        let sockets = UdpSocket::bind_several(config.bind, queues)?;
         let raw = RawSender::open()
             .inspect_err(|error| {
                 tracing::warn!(%error, "no raw socket: senders will not be told of packets that cannot be forwarded (CAP_NET_RAW)");
             })
             .ok();
-        let offload = probe(&config.tun, &socket);
+        let offload = probe(&config.tun, &sockets);
         counters.set_offload(offload);
-        tracing::info!(%offload, device = config.tun.name(), "udp data path");
+        tracing::info!(%offload, device = config.tun.name(), queues, "udp data path");
         let (sender, ended) = watch::channel(None);
         let shared = Arc::new(Shared {
             tun: config.tun,
-            socket,
+            sockets,
             raw,
             stop: Stop::new().map_err(PumpError::Start)?,
             table,
@@ -115,23 +133,38 @@ impl Pump {
         });
         let mut pump = Self {
             shared,
-            threads: Vec::with_capacity(2),
+            threads: Vec::with_capacity(2 * queues),
             ended,
         };
-        pump.spawn("tun-to-udp", outbound::run)?;
-        pump.spawn("udp-to-tun", inbound::run)?;
+        for index in 0..queues {
+            pump.spawn(format!("tun-to-udp-{index}"), index, outbound::run)?;
+            pump.spawn(format!("udp-to-tun-{index}"), index, inbound::run)?;
+        }
         Ok(pump)
     }
 
-    fn spawn(&mut self, name: &str, run: fn(&Shared) -> Ended) -> Result<(), PumpError> {
+    fn spawn(
+        &mut self,
+        name: String,
+        index: usize,
+        run: fn(&Lane<'_>) -> Ended,
+    ) -> Result<(), PumpError> {
         let shared = Arc::clone(&self.shared);
         let body = move || {
             // Reports and stops the other thread even when this one unwinds.
             let mut guard = Guard(&shared, Ended::Panicked);
-            guard.1 = run(&shared);
+            if let (Some(tun), Some(socket)) =
+                (shared.tun.queues().get(index), shared.sockets.get(index))
+            {
+                guard.1 = run(&Lane {
+                    shared: &shared,
+                    tun,
+                    socket,
+                });
+            }
         };
         let thread = std::thread::Builder::new()
-            .name(name.to_owned())
+            .name(name)
             .spawn(body)
             .map_err(PumpError::Start)?;
         self.threads.push(thread);
@@ -186,13 +219,13 @@ impl Drop for Guard<'_> {
 }
 
 /// Finds out what this kernel has. A device that was opened without offloads asks for none at all.
-fn probe(tun: &Tun, socket: &UdpSocket) -> Offload {
+fn probe(tun: &Tun, sockets: &[UdpSocket]) -> Offload {
     let device = tun.offload();
     Offload {
         tso: device.tso,
         uso: device.uso,
-        udp_segment: device.header && socket.can_segment(),
-        udp_gro: device.header && socket.receive_together(),
+        udp_segment: device.header && sockets.iter().all(UdpSocket::can_segment),
+        udp_gro: device.header && sockets.iter().all(UdpSocket::receive_together),
     }
 }
 

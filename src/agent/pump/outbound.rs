@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::errors::Errors;
-use super::{Ended, Shared, device_end};
+use super::{Ended, Lane, device_end};
 use crate::forward::decide::{self, Outbound};
 use crate::forward::group::{Grouper, Message};
 use crate::forward::segment::{self, MAX_HEADERS, MAX_PIECES};
@@ -31,12 +31,12 @@ const PARTS: usize = 2 * MAX_PIECES;
 /// The outer headers: IPv4 and UDP.
 const OUTER: u16 = 28;
 
-pub fn run(shared: &Shared) -> Ended {
-    Outbox::new(shared).run()
+pub fn run(lane: &Lane<'_>) -> Ended {
+    Outbox::new(lane).run()
 }
 
 struct Outbox<'a> {
-    shared: &'a Shared,
+    lane: &'a Lane<'a>,
     /// Packets as they were read, then headers of pieces.
     buffer: Vec<u8>,
     headers_used: usize,
@@ -46,16 +46,16 @@ struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(lane: &'a Lane<'a>) -> Self {
         let mut grouper = Grouper::new(MAX_PIECES, PARTS);
-        grouper.set_together(shared.offload.udp_segment);
+        grouper.set_together(lane.offload.udp_segment);
         Self {
-            shared,
+            lane,
             buffer: vec![0; PACKETS + HEADERS],
             headers_used: 0,
             grouper,
             sender: Sender {
-                shared,
+                lane,
                 batch: SendBatch::new(BATCH, PARTS),
                 singles: Vec::with_capacity(64),
                 refused: false,
@@ -72,18 +72,18 @@ impl<'a> Outbox<'a> {
             };
             self.send();
             if dry {
-                match self.shared.stop.wait(self.shared.tun.as_fd()) {
+                match self.lane.stop.wait(self.lane.tun.as_fd()) {
                     Ok(Ready::Stop) => return Ended::Asked,
                     Ok(Ready::Data) => {}
                     // A read tells which error it is; a device that reports one and has none is no
                     // device to wait for.
-                    Ok(Ready::Error) => match self.shared.tun.read(&mut self.buffer) {
+                    Ok(Ready::Error) => match self.lane.tun.read(&mut self.buffer) {
                         Ok(_) => {}
                         Err(error) => return device_end(error),
                     },
                     Err(error) => return Ended::Device(Arc::new(error)),
                 }
-            } else if self.shared.stop.is_called() {
+            } else if self.lane.stop.is_called() {
                 return Ended::Asked;
             }
         }
@@ -91,7 +91,7 @@ impl<'a> Outbox<'a> {
 
     /// Reads a batch of packets; true when the device has no more.
     fn fill(&mut self) -> io::Result<bool> {
-        let table = self.shared.table.load();
+        let table = self.lane.table.load();
         let mut start = 0;
         for _ in 0..BATCH {
             if start + SLOT > PACKETS {
@@ -100,7 +100,7 @@ impl<'a> Outbox<'a> {
             let Some(room) = self.buffer.get_mut(start..start + SLOT) else {
                 break;
             };
-            match self.shared.tun.read(room) {
+            match self.lane.tun.read(room) {
                 Ok(len) => {
                     self.judge(Span::new(start, len), &table);
                     start += len.next_multiple_of(64);
@@ -114,12 +114,12 @@ impl<'a> Outbox<'a> {
     }
 
     fn judge(&mut self, mut span: Span, table: &Table) {
-        let counters = &self.shared.counters.sent;
+        let counters = &self.lane.counters.sent;
         let Some(mut packet) = span.of_mut(&mut self.buffer) else {
             return;
         };
         let mut vnet = Vnet::WHOLE;
-        if self.shared.tun.offload().header {
+        if self.lane.shared.tun.offload().header {
             let Some((header, behind)) = Vnet::split(packet) else {
                 return counters.drop(Reason::Short);
             };
@@ -131,7 +131,7 @@ impl<'a> Outbox<'a> {
             Outbound::Drop(reason, error) => {
                 counters.drop(reason);
                 if let Some(error) = error {
-                    self.errors.send(self.shared, counters, error, packet);
+                    self.errors.send(self.lane, counters, error, packet);
                 }
                 return;
             }
@@ -160,7 +160,7 @@ impl<'a> Outbox<'a> {
             _ => false,
         };
         if !done {
-            return self.shared.counters.sent.drop(Reason::BadOffload);
+            return self.lane.counters.sent.drop(Reason::BadOffload);
         }
         let mut header = PACKETS + self.headers_used;
         let mut payload = packet.start as usize + cut.headers;
@@ -191,7 +191,7 @@ impl<'a> Outbox<'a> {
 
 /// Hands messages to the socket, and finds another way where the kernel refuses.
 struct Sender<'a> {
-    shared: &'a Shared,
+    lane: &'a Lane<'a>,
     batch: SendBatch,
     singles: Vec<Message>,
     /// The outgoing device cannot carry many datagrams in one send.
@@ -225,11 +225,9 @@ impl Sender<'_> {
     }
 
     fn send(&mut self, buffer: &[u8], messages: &[Message], spans: &[Span]) -> io::Result<usize> {
-        let counters = &self.shared.counters.sent;
+        let counters = &self.lane.counters.sent;
         counters.calls.fetch_add(1, Relaxed);
-        let sent = self
-            .batch
-            .send(&self.shared.socket, buffer, messages, spans)?;
+        let sent = self.batch.send(self.lane.socket, buffer, messages, spans)?;
         let (mut packets, mut bytes) = (0, 0);
         for message in messages.iter().take(sent) {
             packets += u64::from(message.count);
@@ -241,7 +239,7 @@ impl Sender<'_> {
 
     fn drop(&self, message: &Message) {
         let count = u64::from(message.count);
-        self.shared
+        self.lane
             .counters
             .sent
             .drop_many(Reason::SendRefused, count);
@@ -260,9 +258,9 @@ impl Sender<'_> {
             // The outgoing device has no checksum offload, which cutting needs.
             Some(libc::EIO | libc::EOPNOTSUPP) => {
                 self.refused = true;
-                self.shared.counters.set_offload(Offload {
+                self.lane.counters.set_offload(Offload {
                     udp_segment: false,
-                    ..self.shared.counters.offload()
+                    ..self.lane.counters.offload()
                 });
                 tracing::warn!(%error, "the outgoing device does not cut datagrams (UDP_SEGMENT); each is sent by itself from now on");
                 true
@@ -298,7 +296,7 @@ impl Sender<'_> {
             && size > usize::from(mtu.saturating_sub(OUTER))
         {
             let error = icmp::Error::FragmentationNeeded(mtu - OUTER);
-            errors.send(self.shared, &self.shared.counters.sent, error, packet);
+            errors.send(self.lane, &self.lane.counters.sent, error, packet);
         }
     }
 

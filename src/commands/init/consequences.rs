@@ -17,11 +17,6 @@ const NAMED: usize = 20;
 pub(super) fn warn_of_host_overlap(config: &NetworkConfig) {
     let Some(pool) = &config.ipv4 else { return };
     let network = pool.network;
-    if network.addr().is_loopback() || network.addr().is_multicast() {
-        message::warning(format!(
-            "{network} is not for ordinary traffic: the kernel will not route it"
-        ));
-    }
     // What flannel and Docker made for this very network is no clash.
     let theirs = |device: &str| device.starts_with("flannel") || device.starts_with("docker");
     let mut clashes = Vec::new();

@@ -9,6 +9,7 @@ use crate::cli::{BackendName, InitArgs};
 use crate::exit::Failure;
 use crate::report::{json, message, yaml};
 use crate::subnet::NetworkConfig;
+use crate::subnet::network::ConfigProblem;
 
 /// A config has some hundred bytes; etcd takes 1.5 MiB.
 const MAX_FILE: u64 = 1 << 20;
@@ -207,21 +208,14 @@ pub(super) fn check(value: &Value) -> Result<(String, NetworkConfig), Failure> {
     let text = text.trim_end().to_owned();
     let config = NetworkConfig::parse(text.as_bytes()).map_err(Failure::usage)?;
     config.backend().map_err(Failure::usage)?;
-    if config.ipv4.is_none() && config.ipv6.is_none() {
-        return Err(Failure::usage(
-            "EnableIPv4 and EnableIPv6 are both off: no agent would have anything to do",
-        ));
-    }
-    let inverted = |family: &str, min: String, max: String| {
-        Failure::usage(format!(
-            "{family}SubnetMin {min} lies above {family}SubnetMax {max}: no node could get a subnet"
-        ))
-    };
-    if let Some(pool) = config.ipv4.as_ref().filter(|pool| pool.min > pool.max) {
-        return Err(inverted("", pool.min.to_string(), pool.max.to_string()));
-    }
-    if let Some(pool) = config.ipv6.as_ref().filter(|pool| pool.min > pool.max) {
-        return Err(inverted("IPv6", pool.min.to_string(), pool.max.to_string()));
+    for problem in config.strict_problems() {
+        match problem {
+            // Of no use, but flanneld would run with it.
+            ConfigProblem::SpecialNetwork { .. } => message::warning(problem.to_string()),
+            ConfigProblem::NoFamily | ConfigProblem::InvertedRange { .. } => {
+                return Err(Failure::usage(problem));
+            }
+        }
     }
     if config.ipv6.is_some() {
         message::warning("flannelctl agent builds the IPv4 half only; flanneld builds both");

@@ -19,6 +19,8 @@ const UNSUPPORTED: [&str; 6] = [
 
 /// Port of the udp backend where none is given.
 const UDP_PORT: u16 = 8285;
+/// More digits do not fit into the name of an interface behind `flannel.`.
+const MOST_VNI: u32 = 9_999_999;
 /// Every IPv4 host must take packets of this size (RFC 791).
 const LEAST_MTU: u32 = 576;
 
@@ -39,7 +41,7 @@ pub enum Backend {
 /// Options of the vxlan backend (flannel-compat 5.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VxlanOptions {
-    /// 1 to 16777215. Default 1.
+    /// 1 to 9999999: the device's name `flannel.<VNI>` has at most 15 characters. Default 1.
     pub vni: u32,
     /// UDP port; `None` = the kernel's default, 8472.
     pub port: Option<u16>,
@@ -84,7 +86,7 @@ impl NetworkConfig {
                 port: self.port("Port", 1)?.unwrap_or(UDP_PORT),
             }),
             "vxlan" => Ok(Backend::Vxlan(VxlanOptions {
-                vni: self.number("VNI", 1, 0xff_ffff)?.unwrap_or(1),
+                vni: self.vni()?,
                 port: self.port("Port", 0)?.filter(|port| *port != 0),
                 mtu: self.mtu()?,
                 gbp: self.switch("GBP")?,
@@ -131,6 +133,16 @@ impl NetworkConfig {
             }
         }
         Ok(last)
+    }
+
+    fn vni(&self) -> Result<u32, ConfigError> {
+        match self.number("VNI", 1, 0xff_ffff)?.unwrap_or(1) {
+            vni if vni > MOST_VNI => Err(ConfigError::VniTooLong {
+                vni,
+                most: MOST_VNI,
+            }),
+            vni => Ok(vni),
+        }
     }
 
     fn port(&self, option: &'static str, least: u16) -> Result<Option<u16>, ConfigError> {

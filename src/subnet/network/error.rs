@@ -160,6 +160,17 @@ pub enum ConfigError {
         /// Its JSON text.
         value: String,
     },
+    /// A VNI that makes the name of the device `flannel.<VNI>` longer than Linux allows.
+    #[error(
+        "Backend.VNI is {vni}: the device flannel.{vni} would have a name of more than 15 characters; use at most \
+         {most}"
+    )]
+    VniTooLong {
+        /// Its value.
+        vni: u32,
+        /// Most that works.
+        most: u32,
+    },
     /// An option that is no whole number in its range.
     #[error("Backend.{option} is {value}: write a whole number from {least} to {most}")]
     OptionOutOfRange {

@@ -25,8 +25,10 @@ pub enum ConfigProblem {
         /// Its value, given or derived.
         max: IpAddr,
     },
-    /// Addresses that no kernel forwards packets for.
-    #[error("{field} {network} overlaps {special}, the {what} addresses: no kernel routes them")]
+    /// Addresses that the kernel forwards no packets for.
+    #[error(
+        "{field} {network} overlaps {special}, the {what} addresses: the kernel does not forward them"
+    )]
     SpecialNetwork {
         /// `Network` or `IPv6Network`.
         field: &'static str,
@@ -39,18 +41,15 @@ pub enum ConfigProblem {
     },
 }
 
-/// Ranges that an overlay cannot use, as octets or the first segment, with prefix length.
-const SPECIAL_V4: [([u8; 4], u8, &str); 5] = [
-    ([0, 0, 0, 0], 8, "unspecified"),
+/// Ranges that the kernel does not forward: octets or first and last segment, prefix length, use.
+const SPECIAL_V4: [([u8; 4], u8, &str); 2] = [
     ([127, 0, 0, 0], 8, "loopback"),
-    ([169, 254, 0, 0], 16, "link-local"),
     ([224, 0, 0, 0], 4, "multicast"),
-    ([240, 0, 0, 0], 4, "reserved"),
 ];
-const SPECIAL_V6: [(u16, u8, &str); 3] = [
-    (0, 16, "reserved and mapped"),
-    (0xfe80, 10, "link-local"),
-    (0xff00, 8, "multicast"),
+const SPECIAL_V6: [((u16, u16), u8, &str); 3] = [
+    ((0, 1), 128, "loopback"),
+    ((0xfe80, 0), 10, "link-local"),
+    ((0xff00, 0), 8, "multicast"),
 ];
 
 impl NetworkConfig {
@@ -69,8 +68,9 @@ impl NetworkConfig {
         if let Some(pool) = &self.ipv6 {
             let bounds = (pool.min.into(), pool.max.into());
             problems.extend(inverted(["IPv6SubnetMin", "IPv6SubnetMax"], bounds));
-            let ranges = SPECIAL_V6
-                .map(|(first, len, what)| (IpAddr::from([first, 0, 0, 0, 0, 0, 0, 0]), len, what));
+            let ranges = SPECIAL_V6.map(|((first, last), len, what)| {
+                (IpAddr::from([first, 0, 0, 0, 0, 0, 0, last]), len, what)
+            });
             problems.extend(special("IPv6Network", pool.network.into(), &ranges));
         }
         problems

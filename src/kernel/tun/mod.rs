@@ -2,13 +2,16 @@
 //! reconciler. The device lives as long as its descriptor.
 #![allow(unsafe_code)]
 
+mod queue;
+
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::mem;
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
 use tun::AbstractDevice;
 
-use crate::packet::Span;
-use crate::packet::vnet::Vnet;
+pub use queue::{TunQueue, WriteMemory};
 
 /// Longest device name, without the closing zero byte.
 const MAX_NAME: usize = libc::IFNAMSIZ - 1;
@@ -63,53 +66,66 @@ pub struct TunOffload {
     pub uso: bool,
 }
 
+/// How a device is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TunWish {
+    /// With all offloads that this kernel has, or with none.
+    pub offload: bool,
+    /// Number of queues, each for a thread of its own; 0 counts as 1.
+    pub queues: usize,
+}
+
 /// An open TUN device: layer 3, no packet information, not persistent, never blocking.
 pub struct Tun {
-    device: tun::Device,
+    queues: Vec<TunQueue>,
     name: String,
     offload: TunOffload,
 }
 
 impl Tun {
-    /// Opens the first free `flannelN`, with all offloads that this kernel has or with none.
+    /// Opens the first free `flannelN`.
     ///
     /// # Errors
     /// `TunError` says what is missing.
-    pub fn open(offload: bool) -> Result<Self, TunError> {
-        Self::open_named(NAME_PATTERN, offload)
+    pub fn open(wish: TunWish) -> Result<Self, TunError> {
+        Self::open_named(NAME_PATTERN, wish)
     }
 
     /// Opens a device by name; one `%d` in it stands for the first free number.
     ///
     /// # Errors
     /// `TunError` says what is missing.
-    pub fn open_named(name: &str, offload: bool) -> Result<Self, TunError> {
+    pub fn open_named(name: &str, wish: TunWish) -> Result<Self, TunError> {
         if name.is_empty() || name.len() > MAX_NAME || name.contains(['/', '\0']) {
             return Err(TunError::BadName(name.to_owned()));
         }
-        let mut config = tun::Configuration::default();
-        config.tun_name(name);
-        // Addresses, MTU and state are the reconciler's: the crate configures nothing.
-        config.platform_config(|platform| {
-            platform.ensure_root_privileges(false);
-            platform.vnet_hdr(offload);
-        });
-        let device = tun::create(&config).map_err(|error| classify(name, error))?;
-        let opened = device.tun_name().map_err(|error| classify(name, error))?;
-        let offload = if offload {
-            all_offloads(device.as_raw_fd())
+        let (devices, name) = if wish.queues > 1 {
+            open_queues(name, wish)?
         } else {
-            // The mask belongs to the device, which may be an older persistent one: without a
-            // header before each packet, none may come half made.
-            set_offload(device.as_raw_fd(), 0).map_err(|source| open_error(name, source))?;
-            TunOffload::default()
+            let device = create(name, wish.offload)?;
+            let name = device.tun_name().map_err(|error| classify(name, error))?;
+            (vec![device], name)
         };
-        device
-            .set_nonblock()
-            .map_err(|source| open_error(name, source))?;
+        let mut offload = TunOffload::default();
+        for device in &devices {
+            device
+                .set_nonblock()
+                .map_err(|source| open_error(&name, source))?;
+            if wish.offload {
+                offload = all_offloads(device.as_raw_fd());
+            } else {
+                // The mask belongs to the device, which may be an older persistent one: without a
+                // header before each packet, none may come half made.
+                set_offload(device.as_raw_fd(), 0).map_err(|source| open_error(&name, source))?;
+            }
+        }
+        let queues = devices
+            .into_iter()
+            .map(|device| TunQueue::new(device, offload.header))
+            .collect();
         Ok(Self {
-            device,
-            name: opened,
+            queues,
+            name,
             offload,
         })
     }
@@ -124,68 +140,62 @@ impl Tun {
         &self.name
     }
 
-    /// Reads one packet; a longer one is cut to the buffer and its full length is not told, so
-    /// the buffer should hold the largest. `WouldBlock` when there is none.
-    ///
-    /// # Errors
-    /// The kernel's; see `is_gone`.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        nix::unistd::read(self, buffer).map_err(io::Error::from)
-    }
-
-    /// Writes one packet made of `parts` of `buffer`, behind its offload header if the device has them.
-    ///
-    /// # Errors
-    /// The kernel's; see `is_gone`. `InvalidInput` for a part beyond the buffer.
-    pub fn write(
-        &self,
-        memory: &mut WriteMemory,
-        vnet: &Vnet,
-        buffer: &[u8],
-        parts: &[Span],
-    ) -> io::Result<usize> {
-        let header = vnet.bytes();
-        memory.parts.clear();
-        if self.offload.header {
-            memory.parts.push(iovec(&header));
-        }
-        for part in parts {
-            memory
-                .parts
-                .push(iovec(part.of(buffer).ok_or(io::ErrorKind::InvalidInput)?));
-        }
-        // The crate's own vectored write sends the first part only.
-        // SAFETY: the parts point to `header` and into `buffer`, both borrowed until the call ends; the kernel only
-        // reads them.
-        let written = unsafe {
-            libc::writev(
-                self.device.as_raw_fd(),
-                memory.parts.as_ptr(),
-                memory.parts.len() as libc::c_int,
-            )
-        };
-        usize::try_from(written).map_err(|_| io::Error::last_os_error())
+    /// Its queues, at least one. The kernel keeps a flow on one of them.
+    pub fn queues(&self) -> &[TunQueue] {
+        &self.queues
     }
 }
 
-/// Memory for `Tun::write`, kept between calls.
-#[derive(Default)]
-pub struct WriteMemory {
-    parts: Vec<libc::iovec>,
+/// Opens a device with one queue.
+fn create(name: &str, offload: bool) -> Result<tun::Device, TunError> {
+    let mut config = tun::Configuration::default();
+    config.tun_name(name);
+    // Addresses, MTU and state are the reconciler's: the crate configures nothing.
+    config.platform_config(|platform| {
+        platform.ensure_root_privileges(false);
+        platform.vnet_hdr(offload);
+    });
+    tun::create(&config).map_err(|error| classify(name, error))
 }
 
-fn iovec(bytes: &[u8]) -> libc::iovec {
-    libc::iovec {
-        iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
+/// Opens a device with several queues, which the crate cannot, and hands each to the crate.
+fn open_queues(pattern: &str, wish: TunWish) -> Result<(Vec<tun::Device>, String), TunError> {
+    let mut flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_MULTI_QUEUE;
+    if wish.offload {
+        flags |= libc::IFF_VNET_HDR;
     }
+    let mut name = pattern.to_owned();
+    let mut devices = Vec::with_capacity(wish.queues);
+    for _ in 0..wish.queues {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/net/tun")
+            .map_err(|source| open_error(&name, source))?;
+        // The first open puts the number into the name; the others join under it.
+        name = attach(&file, &name, flags).map_err(|source| open_error(&name, source))?;
+        let mut config = tun::Configuration::default();
+        config
+            .raw_fd(file.into_raw_fd())
+            .close_fd_on_drop(true)
+            .tun_name(&name);
+        devices.push(tun::create(&config).map_err(|error| classify(&name, error))?);
+    }
+    Ok((devices, name))
 }
 
-impl AsFd for Tun {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is the device's and stays open while `self` is borrowed.
-        unsafe { BorrowedFd::borrow_raw(self.device.as_raw_fd()) }
+fn attach(file: &File, name: &str, flags: libc::c_int) -> io::Result<String> {
+    // SAFETY: ifreq is plain C data for which all zeroes is a valid value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    // The last byte stays zero: names are at most `MAX_NAME` long.
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(MAX_NAME)) {
+        *to = from as libc::c_char;
     }
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes one ifreq, which lives until the call ends.
+    unsafe { tunsetiff(file.as_raw_fd(), &raw mut request) }?;
+    let given = request.ifr_name.iter().take_while(|&&byte| byte != 0);
+    Ok(given.map(|&byte| char::from(byte as u8)).collect())
 }
 
 /// True when a read or write failed because the device was deleted under the descriptor.
@@ -201,6 +211,13 @@ nix::ioctl_write_int!(
     tunsetoffload,
     b'T',
     208
+);
+
+nix::ioctl_readwrite_bad!(
+    /// Makes or joins the device that the request names.
+    tunsetiff,
+    nix::request_code_write!(b'T', 202, mem::size_of::<libc::c_int>()),
+    libc::ifreq
 );
 
 fn set_offload(fd: RawFd, mask: u32) -> io::Result<()> {
