@@ -115,7 +115,8 @@ fn a_forward_drop_is_named_by_policy_reason_and_counter() {
     assert_eq!(seen(&b, Point::Bridge, false, true).len(), 0);
     assert_eq!(drops(&b, "NETFILTER_DROP"), 5, "{:?}", b.drops);
     assert!(b.drops.iter().any(|drop| drop.location == "nft_do_chain"));
-    let policy = b.nft_trace.iter().find(|t| t.verdict == "drop").unwrap();
+    let policy = b.nft_trace.iter().find(|t| t.verdict == "drop");
+    let policy = policy.unwrap_or_else(|| panic!("{:?} {:?}", b.nft_trace, b.missing));
     assert_eq!(
         (policy.family.as_str(), policy.table.as_str()),
         ("ip", "filter")

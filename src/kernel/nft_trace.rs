@@ -19,6 +19,7 @@ use super::netns::Netns;
 use super::sight::Recogniser;
 use super::sweep::NAME;
 use crate::diagnose::evidence::TraceFact;
+use crate::packet::ipv4::UDP;
 
 /// Multicast group of traces (`NFNLGRP_NFTRACE`) as a bit of the bind mask.
 const GROUP: u32 = 1 << (9 - 1);
@@ -40,9 +41,10 @@ const CHAIN: u16 = 2;
 const HANDLE: u16 = 3;
 const TYPE: u16 = 4;
 const VERDICT: u16 = 5;
+const ID: u16 = 6;
 const NETWORK_HEADER: u16 = 8;
-const POLICY: u16 = 15;
-const NFPROTO: u16 = 14;
+const NFPROTO: u16 = 15;
+const POLICY: u16 = 16;
 const TYPE_POLICY: u32 = 1;
 const TYPE_RULE: u32 = 3;
 
@@ -200,6 +202,7 @@ fn feed(nft: &Path, script: &str) -> Result<(), String> {
 /// Reads traces until the other end of `stop` is closed.
 fn read(socket: &Socket, stop: &PipeReader, own: &str) -> BTreeMap<Verdict, u32> {
     let mut verdicts = BTreeMap::new();
+    let mut outer = BTreeMap::new();
     let mut buffer = Vec::with_capacity(64 << 10);
     loop {
         let mut fds = [
@@ -216,7 +219,7 @@ fn read(socket: &Socket, stop: &PipeReader, own: &str) -> BTreeMap<Verdict, u32>
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => continue,
                 Err(_) => break,
             }
-            for verdict in Datagrams(&buffer).filter_map(verdict) {
+            for verdict in Datagrams(&buffer).filter_map(|bytes| verdict(bytes, &mut outer)) {
                 if verdict.table != own
                     && (verdicts.len() < MOST || verdicts.contains_key(&verdict))
                 {
@@ -232,8 +235,9 @@ fn read(socket: &Socket, stop: &PipeReader, own: &str) -> BTreeMap<Verdict, u32>
     }
 }
 
-/// The final verdict in a trace message; `None` for anything else.
-fn verdict(message: &[u8]) -> Option<Verdict> {
+/// The final verdict in a trace message; `None` for anything else. Only the first message of a packet in a chain
+/// holds its header: `outer` remembers by trace identifier.
+fn verdict(message: &[u8], outer: &mut BTreeMap<u32, bool>) -> Option<Verdict> {
     let kind = u16::from_ne_bytes([*message.get(4)?, *message.get(5)?]);
     if kind != MESSAGE {
         return None;
@@ -246,7 +250,8 @@ fn verdict(message: &[u8]) -> Option<Verdict> {
         code: u32::MAX,
         outer: false,
     };
-    let mut kind = 0;
+    let (mut kind, mut id) = (0, 0);
+    let mut protocol = None;
     for attribute in NlasIterator::new(message.get(HEADERS..)?).map_while(Result::ok) {
         let value = attribute.value();
         let number = || value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
@@ -267,11 +272,19 @@ fn verdict(message: &[u8]) -> Option<Verdict> {
             }
             POLICY => verdict.code = number()?,
             // The protocol of the IPv4 header; UDP is the outer packet.
-            NETWORK_HEADER => verdict.outer = value.get(9) == Some(&17),
+            NETWORK_HEADER => protocol = value.get(9).copied(),
+            ID => id = number()?,
             NFPROTO if number()? != 2 => return None,
             _ => {}
         }
     }
+    if outer.len() > MOST {
+        outer.clear();
+    }
+    if let Some(protocol) = protocol {
+        outer.insert(id, protocol == UDP);
+    }
+    verdict.outer = outer.get(&id).copied().unwrap_or(false);
     match kind {
         TYPE_POLICY => verdict.handle = None,
         // 0 is drop, 1 accept, 2 to 4 stolen, queue, repeat; what is negative goes on elsewhere.
