@@ -24,7 +24,7 @@ pub struct Diagnosis {
 pub enum Status {
     /// Everything answers, nothing is wrong.
     Healthy,
-    /// At least one finding of severity error, or a loss that is explained.
+    /// At least one finding of severity error or warning.
     Problem,
     /// Packets are lost and the cause is not known.
     Inconclusive,

@@ -12,12 +12,18 @@
 
 pub mod case;
 pub mod catalog;
+pub mod checks;
 pub mod evidence;
 pub mod finding;
+pub mod ladder;
+pub mod listing;
+pub mod loss;
 pub mod probe;
 pub mod request;
+pub mod route;
 pub mod select;
 pub mod verdict;
+pub mod view;
 
 pub use case::Case;
 pub use evidence::NodeEvidence;

@@ -36,6 +36,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         judged: Judged::Yes,
     },
     Entry {
+        id: "FL305",
+        name: "bridge-down",
+        title: "Docker's bridge is down",
+        meaning: "The bridge has the right address and is administratively down, so nothing gets to or from containers. A bridge without carrier is normal where no container runs.",
+        mend: "ip link set BRIDGE up.",
+        judged: Judged::Yes,
+    },
+    Entry {
         id: "FL310",
         name: "container-absent",
         title: "No container has the target address",

@@ -1,0 +1,101 @@
+//! FL601: sizes that do not fit into each other. FL602: large packets vanish.
+
+use crate::diagnose::finding::{Confidence, Direction, Severity};
+use crate::diagnose::probe::Target;
+use crate::diagnose::route::{self, rise};
+use crate::diagnose::view::{Found, View, found};
+
+use super::policy::label;
+
+/// Flannel device plus overhead fits the underlay interface; `FLANNEL_MTU` fits the device.
+pub fn chain(view: &View<'_>) -> Vec<Found> {
+    let overhead = match view.backend() {
+        "vxlan" => 50,
+        "udp" => 28,
+        _ => 0,
+    };
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let Some(external) = route::external(node).filter(|link| link.mtu > 0) else {
+            continue;
+        };
+        let device = route::device(node).map(|link| (link.name.clone(), link.mtu));
+        let env = node
+            .subnet_env
+            .as_ref()
+            .and_then(|env| Some((format!("FLANNEL_MTU in {}", env.path), env.mtu?)));
+        let room = external.mtu.saturating_sub(overhead);
+        let Some((place, mtu)) = device.into_iter().chain(env).find(|(_, mtu)| *mtu > room) else {
+            continue;
+        };
+        let cut = rise(node, "snmp.Ip.FragCreates");
+        let mut build = found("FL601", node.node, place.clone())
+            .severity(Severity::Warning)
+            .confidence(Confidence::Proven)
+            .summary(format!(
+                "{}: {place} is {mtu}, but {} ({}) leaves {room} for inner packets",
+                label(node),
+                external.name,
+                external.mtu
+            ))
+            .evidence(format!(
+                "{place}: {mtu} + {overhead} > {}: {}",
+                external.name, external.mtu
+            ));
+        if cut > 0 {
+            build = build.evidence(format!("Ip.FragCreates rose by {cut}"));
+        }
+        all.push(build.done());
+    }
+    all
+}
+
+/// Probes that may not be cut and fit the device vanish, while smaller ones between the same addresses pass.
+pub fn black_hole(view: &View<'_>) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
+    for large in view
+        .case
+        .paths
+        .iter()
+        .filter(|one| one.path.df && one.sent > 0)
+    {
+        let path = &large.path;
+        let size = u32::from(path.payload) + 28;
+        let limit = view.case.node(path.source_node).and_then(|node| {
+            route::device(node)
+                .or_else(|| route::external(node))
+                .map(|link| link.mtu)
+        });
+        let fits = limit.is_some_and(|limit| size <= limit);
+        let told = large
+            .errors
+            .iter()
+            .any(|error| (error.kind, error.code) == (3, 4));
+        let passed = view.case.paths.iter().any(|small| {
+            small.path.target_node == path.target_node
+                && small.path.source_node == path.source_node
+                && small.path.to == path.to
+                && small.path.payload < path.payload
+                && small.received() > 0
+        });
+        let overlay = matches!(path.target, Target::Container | Target::Bridge);
+        let known = all
+            .iter()
+            .any(|one| one.finding.place.ends_with(&path.target_node.to_string()));
+        if large.received() > 0 || !fits || told || !passed || !overlay || known {
+            continue;
+        }
+        all.push(
+            found("FL602", Some(path.source_node), format!("underlay to {}", path.target_node))
+                .direction(Direction::Both)
+                .confidence(Confidence::Likely)
+                .summary(format!(
+                    "packets of {size} bytes vanish between {} and {} without an error; smaller ones pass",
+                    path.source_node, path.target_node
+                ))
+                .evidence(format!("{} sent with {size} bytes and DF: none answered", large.sent))
+                .done(),
+        );
+    }
+    all
+}

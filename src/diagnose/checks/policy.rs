@@ -1,0 +1,119 @@
+//! FL705: policy rules that lead probe packets elsewhere. And words that many checks use.
+
+use ipnet::Ipv4Net;
+
+use crate::diagnose::evidence::NodeEvidence;
+use crate::diagnose::listing::net;
+use crate::diagnose::loss::Loss;
+use crate::diagnose::view::{Found, View, found};
+
+use super::{ROUTED, any_certain};
+
+/// `requests 10.5.1.2 > 10.5.2.2`.
+pub(super) fn in_words(loss: &Loss<'_>) -> String {
+    let path = loss.path();
+    let what = if loss.reply { "replies" } else { "requests" };
+    let (from, to) = if loss.reply {
+        (path.to, path.from)
+    } else {
+        (path.from, path.to)
+    };
+    format!(
+        "{}/{} {what} {from} > {to}",
+        loss.lost, loss.ladder.result.sent
+    )
+}
+
+/// `192.0.2.12 (web2)`.
+pub(super) fn label(node: &NodeEvidence) -> String {
+    let address = node
+        .node
+        .map_or_else(|| "this node".to_owned(), |ip| ip.to_string());
+    if node.hostname.is_empty() {
+        address
+    } else {
+        format!("{address} ({})", node.hostname)
+    }
+}
+
+/// Rules whose selectors surely meet a lost packet and that do not end in table main.
+pub fn rules(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let losses = view.lost_at(node, &ROUTED);
+        for rule in &node.rules {
+            let met: Vec<_> = losses
+                .iter()
+                .copied()
+                .filter(|loss| {
+                    let (from, to) = loss.addresses();
+                    let back = super::answers(loss) && meets(rule, to, from);
+                    meets(rule, from, to) || back
+                })
+                .collect();
+            if met.is_empty() {
+                continue;
+            }
+            all.push(
+                found("FL705", node.node, format!("ip rule {rule}"))
+                    .summary(format!(
+                        "{}: the policy rule \"{rule}\" leads overlay traffic away from table main",
+                        label(node)
+                    ))
+                    .proven_if(any_certain(&met))
+                    .evidence(format!("ip rule: {rule}"))
+                    .explains(met)
+                    .fix(format!(
+                        "ip rule add pref 90 to {} lookup main, or remove the rule",
+                        view.network()
+                            .map_or_else(|| "NETWORK".to_owned(), |it| it.to_string())
+                    ))
+                    .done(),
+            );
+        }
+    }
+    all
+}
+
+/// The rule's selectors are all understood and meet the packet, and it does not lead to table main.
+fn meets(rule: &str, from: std::net::Ipv4Addr, to: std::net::Ipv4Addr) -> bool {
+    let mut words = rule.split_whitespace().peekable();
+    let mut ends = false;
+    let inside = |word: Option<&str>, address| match word {
+        Some("all") => true,
+        Some(word) => net(word).is_some_and(|net: Ipv4Net| net.contains(&address)),
+        None => false,
+    };
+    while let Some(word) = words.next() {
+        match word {
+            "from" if !inside(words.next(), from) => return false,
+            "to" if !inside(words.next(), to) => return false,
+            "from" | "to" => {}
+            "lookup" | "table" => {
+                ends = !matches!(
+                    words.next(),
+                    Some("main" | "local" | "default" | "254" | "255" | "253")
+                );
+            }
+            "blackhole" | "unreachable" | "prohibit" => ends = true,
+            "iif" | "oif" | "proto" | "protocol" => {
+                words.next();
+            }
+            "[detached]" => return false,
+            number if number.ends_with(':') => {}
+            "not"
+            | "fwmark"
+            | "tos"
+            | "ipproto"
+            | "sport"
+            | "dport"
+            | "uidrange"
+            | "suppress_prefixlength"
+            | "suppress_ifgroup"
+            | "goto"
+            | "nop" => return false,
+            _ => {}
+        }
+    }
+    ends
+}
