@@ -237,3 +237,27 @@ fn each_fault_leaves_its_counter_and_reason() {
     let (_, a, _) = fault("a", "ip route del 10.5.2.0/24");
     assert_eq!(delta(&a, "netstat.IpExt.InNoRoutes"), 5);
 }
+
+#[test]
+#[ignore = "needs root: network namespaces"]
+fn a_hidden_source_shows_where_it_is_hidden() {
+    let pair = Pair::new();
+    // The inner source is hidden, as double masquerading does it.
+    pair.on(
+        "a",
+        "iptables-nft -t nat -A POSTROUTING -o flannel.1 -j MASQUERADE",
+    );
+    let (result, a, b) = pair.ping(1000);
+    assert!(result.whole(), "{result:?}");
+    let arrived = seen(&b, Point::Overlay, false, false);
+    assert_eq!(arrived.len(), 5);
+    assert!(
+        arrived.iter().all(|s| s.from == ip("10.5.1.0")),
+        "{arrived:#?}"
+    );
+    assert!(
+        seen(&a, Point::Container, false, false)
+            .iter()
+            .all(|s| s.from == ip("10.5.1.2"))
+    );
+}

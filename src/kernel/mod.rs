@@ -26,6 +26,7 @@ pub mod netlink;
 pub mod netns;
 mod nft_trace;
 pub mod observe;
+mod packet_socket;
 pub mod process;
 mod sight;
 mod sockopt;

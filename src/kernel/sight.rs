@@ -295,3 +295,7 @@ fn checksum(ip: &Head<'_>, judge: Judge) -> Checksum {
         _ => Checksum::Unfinished,
     }
 }
+
+#[cfg(test)]
+#[path = "sight_tests.rs"]
+mod tests;
