@@ -164,6 +164,7 @@ impl Responder {
         let Ok(request) = question.request.clone() else {
             return;
         };
+        tracing::debug!(id = question.id, "a step of a diagnosis begins");
         let before = self.current.take();
         let mut hands = before.and_then(|current| current.hands);
         let job: Job = match request {
@@ -234,6 +235,7 @@ impl Responder {
                 reason: "a step failed on the node".into(),
             },
         });
+        tracing::debug!(id = current.question.id, "a step of a diagnosis is done");
         current.job = None;
         current.hands = done.hands.or(current.hands);
         let last = matches!(done.answer, Answer::Evidence { .. });

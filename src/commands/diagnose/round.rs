@@ -109,6 +109,7 @@ impl Round<'_> {
         let draft = paths::draft(&self.legs, &self.manner);
         (self.progress)("preparing");
         self.prepare(held).await;
+        tracing::debug!("prepared");
         (self.progress)("asking the other nodes' agents");
         let asked = self.arm_others(held, &draft, &mut outcome).await;
         let paths: Vec<_> = draft
@@ -119,11 +120,15 @@ impl Round<'_> {
             .filter(|p| Some(p.source_node) == self.here() || asked.contains(&p.source_node))
             .map(|path| self.from_here(path))
             .collect();
+        tracing::debug!("{} other nodes watch", asked.len());
         self.arm_here(held, &paths).await;
+        tracing::debug!("this node watches");
         (self.progress)("sending");
         self.send(held, &paths, &mut outcome).await;
+        tracing::debug!("sent");
         (self.progress)("gathering what was seen");
         self.collect(held, &asked, &mut outcome).await;
+        tracing::debug!("gathered");
         outcome
     }
 
