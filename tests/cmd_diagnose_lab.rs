@@ -13,6 +13,17 @@ use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// A network as Docker leaves it: with forwarding on.
+fn network(nodes: usize, backend: &str, agent: &[&str]) -> Overlay {
+    let lab = Lab::new(nodes);
+    for host in lab.nodes() {
+        host.sysctl("net/ipv4/ip_forward", "1");
+    }
+    let overlay = Overlay::with(lab, &["--backend", backend], agent);
+    overlay.connected(LIMIT);
+    overlay
+}
+
 /// Runs `diagnose` on a host and gives the saved case with the output.
 fn diagnose(overlay: &Overlay, i: usize, args: &[&str]) -> (Finished, Value) {
     let host = overlay.node(i);
@@ -63,8 +74,7 @@ fn numbers(case: &Value, node: &str) -> (usize, u64, u64) {
 }
 
 fn healthy(backend: &str, full: usize) {
-    let overlay = Overlay::new(2, backend);
-    overlay.connected(LIMIT);
+    let overlay = network(2, backend, &[]);
     let before = [leavings(overlay.node(0)), leavings(overlay.node(1))];
     let target = overlay.node(1).address.to_string();
     let (finished, case) = diagnose(&overlay, 0, &[&target, "-o", "json"]);
@@ -112,7 +122,7 @@ fn both_sides_of_host_gw_tell_what_they_saw() {
 #[test]
 #[ignore = "needs root: network namespaces"]
 fn an_agent_that_is_off_or_dead_is_told() {
-    let mut overlay = Overlay::with(Lab::new(2), &["--backend", "vxlan"], &["--diagnose=off"]);
+    let mut overlay = network(2, "vxlan", &["--diagnose=off"]);
     let (finished, case) = diagnose(&overlay, 0, &["-o", "json"]);
     let there = overlay.node(1).address.to_string();
     assert_eq!(case["silent"], serde_json::json!([there]));
@@ -126,8 +136,7 @@ fn an_agent_that_is_off_or_dead_is_told() {
 #[test]
 #[ignore = "needs root: network namespaces"]
 fn a_mesh_asks_every_node_to_send() {
-    let overlay = Overlay::new(3, "vxlan");
-    overlay.connected(LIMIT);
+    let overlay = network(3, "vxlan", &[]);
     let (finished, case) = diagnose(&overlay, 0, &["--mesh", "-o", "json"]);
     assert_eq!(case["paths"].as_array().unwrap().len(), 6, "{finished:#?}");
     for i in 0..3 {
@@ -140,8 +149,7 @@ fn a_mesh_asks_every_node_to_send() {
 #[test]
 #[ignore = "needs root: network namespaces"]
 fn an_interrupted_diagnosis_leaves_nothing_behind() {
-    let overlay = Overlay::new(2, "vxlan");
-    overlay.connected(LIMIT);
+    let overlay = network(2, "vxlan", &[]);
     let host = overlay.node(0);
     let before = [leavings(host), leavings(overlay.node(1))];
     let (url, env) = (overlay.etcd.url(), host.subnet_file());

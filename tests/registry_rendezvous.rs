@@ -86,6 +86,7 @@ async fn steps_are_asked_and_answered_in_order() {
             hostname: "b\u{1b}".into(),
             ..NodeEvidence::default()
         }),
+        packed: Vec::new(),
     };
     listener.answer(&collect, &evidence).await.unwrap();
     let answer = meeting.answer(NODE, second, deadline()).await;

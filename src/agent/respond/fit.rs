@@ -2,55 +2,68 @@
 
 use crate::diagnose::NodeEvidence;
 use crate::diagnose::evidence::FirewallFact;
-use crate::diagnose::request::Answer;
+use crate::diagnose::request::{Answer, Packed};
 use crate::registry::rendezvous::{self, WRITE_LIMIT};
 
 /// Entries that are kept of a long table.
 const TABLE: usize = 300;
-/// Sightings that are kept.
-const SIGHTINGS: usize = 300;
+/// Runs of packets that are kept.
+const RUNS: usize = 300;
 
-type Cut = (&'static str, fn(&mut NodeEvidence) -> bool);
+type Cut = (&'static str, fn(&mut Parcel) -> bool);
+
+/// What is sent.
+struct Parcel {
+    e: NodeEvidence,
+    packed: Vec<Packed>,
+}
 
 /// In this order.
-const CUTS: [Cut; 7] = [
-    ("the listing of nft", |e| listing(e, |f| f.program == "nft")),
+const CUTS: [Cut; 8] = [
+    ("the listing of nft", |p| {
+        listing(&mut p.e, |f| f.program == "nft")
+    }),
     (
         "the forwarding entries and neighbours beyond the first",
-        |e| shorten(&mut e.fdb, TABLE) | shorten(&mut e.neighbours, TABLE),
+        |p| shorten(&mut p.e.fdb, TABLE) | shorten(&mut p.e.neighbours, TABLE),
     ),
-    ("the packets seen beyond the first", |e| {
-        shorten(&mut e.seen, SIGHTINGS)
+    ("the routes and containers beyond the first", |p| {
+        shorten(&mut p.e.routes, TABLE) | shorten(&mut p.e.containers, TABLE)
     }),
-    ("the routes and containers beyond the first", |e| {
-        shorten(&mut e.routes, TABLE) | shorten(&mut e.containers, TABLE)
+    ("the listing of iptables-legacy", |p| {
+        listing(&mut p.e, |f| f.program == "iptables-legacy")
     }),
-    ("the listing of iptables-legacy", |e| {
-        listing(e, |f| f.program == "iptables-legacy")
+    ("interfaces beyond the first", |p| {
+        shorten(&mut p.e.links, TABLE)
     }),
-    ("all firewall listings", |e| listing(e, |_| true)),
-    ("interfaces beyond the first", |e| {
-        shorten(&mut e.links, TABLE)
+    ("all firewall listings", |p| listing(&mut p.e, |_| true)),
+    ("a part of the packets seen", |p| {
+        shorten(&mut p.packed, RUNS)
     }),
+    ("the packets seen", |p| shorten(&mut p.packed, 0)),
 ];
 
 /// The evidence as an answer that etcd takes; a refusal where even the cut evidence is too long.
-pub fn fit(mut evidence: NodeEvidence) -> Answer {
+pub fn fit(mut e: NodeEvidence) -> Answer {
+    let packed = Packed::pack(std::mem::take(&mut e.seen));
+    let mut parcel = Parcel { e, packed };
     for (what, cut) in CUTS {
-        if fits(&evidence) {
+        if fits(&parcel) {
             break;
         }
-        if cut(&mut evidence) {
-            let node = evidence
+        if cut(&mut parcel) {
+            let node = parcel
+                .e
                 .node
                 .map_or_else(String::new, |ip| format!("{ip}: "));
             let sentence = format!("{node}{what} did not fit into etcd and was left out");
-            evidence.missing.push(sentence);
+            parcel.e.missing.push(sentence);
         }
     }
-    match fits(&evidence) {
+    match fits(&parcel) {
         true => Answer::Evidence {
-            evidence: Box::new(evidence),
+            evidence: Box::new(parcel.e),
+            packed: parcel.packed,
         },
         false => Answer::Refused {
             reason: format!("the evidence is longer than {WRITE_LIMIT} bytes"),
@@ -58,10 +71,15 @@ pub fn fit(mut evidence: NodeEvidence) -> Answer {
     }
 }
 
-fn fits(evidence: &NodeEvidence) -> bool {
+fn fits(parcel: &Parcel) -> bool {
     // The answer's own words around it.
     const FRAME: usize = 256;
-    rendezvous::size(evidence).is_ok_and(|size| size + FRAME <= WRITE_LIMIT)
+    let sizes = [
+        rendezvous::size(&parcel.e),
+        rendezvous::size(&parcel.packed),
+    ];
+    let total: Result<usize, _> = sizes.into_iter().sum();
+    total.is_ok_and(|size| size + FRAME <= WRITE_LIMIT)
 }
 
 fn shorten<T>(list: &mut Vec<T>, length: usize) -> bool {
@@ -91,7 +109,7 @@ mod tests {
     }
 
     fn programs(answer: &Answer) -> (Vec<&str>, usize) {
-        let Answer::Evidence { evidence } = answer else {
+        let Answer::Evidence { evidence, .. } = answer else {
             panic!("{answer:?}");
         };
         let programs = evidence.firewall.iter().map(|f| f.program.as_str());
@@ -129,7 +147,7 @@ mod tests {
         };
         evidence.firewall.clear();
         evidence.neighbours = vec![neighbour; 10_000];
-        let Answer::Evidence { evidence } = fit(evidence) else {
+        let Answer::Evidence { evidence, .. } = fit(evidence) else {
             panic!("it fits");
         };
         assert_eq!(evidence.neighbours.len(), TABLE);

@@ -14,7 +14,7 @@ use crate::agent::respond::PATIENCE;
 use crate::agent::respond::check::PATHS;
 use crate::agent::respond::hands::{Hands, Site, Wish, on_thread};
 use crate::diagnose::probe::Origin;
-use crate::diagnose::request::{Answer, Request};
+use crate::diagnose::request::{Answer, Packed, Request};
 use crate::diagnose::{NodeEvidence, Path, PathResult};
 use crate::kernel::{echo, interfaces};
 use crate::registry::rendezvous::Meeting;
@@ -22,7 +22,10 @@ use crate::registry::rendezvous::Meeting;
 /// An agent that is there has answered by then, etcd's own slowness aside.
 const ARMING: Duration = Duration::from_millis(2000);
 /// Evidence has come by then.
-const COLLECTING: Duration = Duration::from_millis(2500);
+const COLLECTING: Duration = Duration::from_millis(3500);
+
+/// Packets seen that one node may tell.
+const SIGHTINGS: usize = 500_000;
 
 /// What is to be removed when the command is interrupted.
 #[derive(Default)]
@@ -319,7 +322,11 @@ impl Round<'_> {
         outcome.nodes.extend(local);
         for (node, answer) in others {
             match answer {
-                Ok(Some(Answer::Evidence { mut evidence })) => {
+                Ok(Some(Answer::Evidence {
+                    mut evidence,
+                    packed,
+                })) => {
+                    evidence.seen.extend(Packed::unpack(packed, SIGHTINGS));
                     // A node speaks for itself alone.
                     evidence.node = Some(node);
                     evidence.agent = true;
