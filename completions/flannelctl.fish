@@ -37,6 +37,7 @@ complete -c flannelctl -n "__fish_flannelctl_needs_command" -s v -l verbose -d '
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -s V -l version -d 'Print version'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "agent" -d 'Run the overlay on this host, in the foreground (flannel\'s agent)'
+complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "diagnose" -d 'Find where packets between nodes are lost, why, and what to do'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "docker-config" -d 'Print or write what Docker needs to live in this node\'s subnet'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "init" -d 'Write the network config that all agents read'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "leases" -d 'Show who owns which subnet'
@@ -58,6 +59,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-port -d 'Port for /healthz and /readyz; 0 = none [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-offload -d 'udp: use the kernel\'s segmentation offloads where they are (auto), or send each packet alone (off) [default: auto]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-accept -d 'udp: accept packets of peers, from their own subnets (peers), or anything from anyone, as flanneld does (any) [default: peers]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l diagnose -d 'Help `flannelctl diagnose` on other nodes: watch its packets and tell this node\'s state through etcd (on), or refuse (off) [default: on]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-queues -d 'udp: queues of the device, with two threads each; 0 = as the processors suggest [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l vmodule -d 'klog flag of flanneld, accepted and without effect' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l log_backtrace_at -d 'klog flag of flanneld, accepted and without effect' -r
@@ -81,6 +83,49 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l flanneld
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -s h -l help -d 'Print help'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l source -d 'From where to send: the host, a container, or the local container with this address [default: host and container]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l count -d 'Packets a path, 1 to 1000; more find small losses [default: 5]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l subnet-file -d 'The agent\'s file for Docker on this host [default: /run/flannel/subnet.env]' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l only -d 'Report only these checks' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l skip -d 'Leave these checks out' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -s o -l output -d 'Form of the output' -r -f -a "table\t'For people: the verdict, the packet\'s way, the checks'
+json\t'For programs (flannelctl/v1)'
+short\t'The verdict in a few lines, to paste into a chat'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l junit -d 'Also write the checks as JUnit XML' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l timeout -d 'How long all of it may take, --mesh excepted [default: 10s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l save-case -d 'Also write everything that was seen, as JSON, for a report to the authors; look through it before you hand it on: it holds addresses and firewall rules' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l from-case -d 'Judge a file of --save-case again; nothing is sent' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l all -d 'From this node to every other one'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l mesh -d 'From every node that runs flannelctl\'s agent to every other one'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l list-checks -d 'List all checks'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -a "explain" -d 'Explain a check: symptom, cause, remedy. Works offline'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Explain a check: symptom, cause, remedy. Works offline'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand docker-config" -l subnet-file -d 'The agent\'s file; read as data, never executed [default: /run/flannel/subnet.env]' -r -F
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand docker-config" -l format -d 'Form of the output' -r -f -a "sysconfig\t'DOCKER_NETWORK_OPTIONS=" --bip=… --ip-masq=… --mtu=…", for /etc/sysconfig/docker-network'
 opts\t'The output of flannel\'s mk-docker-opts.sh, byte for byte'
@@ -170,9 +215,11 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -l etcd-
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent docker-config init leases generate help" -f -a "agent" -d 'Run the overlay on this host, in the foreground (flannel\'s agent)'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent docker-config init leases generate help" -f -a "docker-config" -d 'Print or write what Docker needs to live in this node\'s subnet'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent docker-config init leases generate help" -f -a "init" -d 'Write the network config that all agents read'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent docker-config init leases generate help" -f -a "leases" -d 'Show who owns which subnet'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent docker-config init leases generate help" -f -a "generate" -d 'Write manual pages or completions'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent docker-config init leases generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "agent" -d 'Run the overlay on this host, in the foreground (flannel\'s agent)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "diagnose" -d 'Find where packets between nodes are lost, why, and what to do'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "docker-config" -d 'Print or write what Docker needs to live in this node\'s subnet'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "init" -d 'Write the network config that all agents read'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "leases" -d 'Show who owns which subnet'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "generate" -d 'Write manual pages or completions'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from diagnose" -f -a "explain" -d 'Explain a check: symptom, cause, remedy. Works offline'

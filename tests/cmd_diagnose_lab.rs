@@ -20,6 +20,10 @@ fn network(nodes: usize, backend: &str, agent: &[&str]) -> Overlay {
         host.sysctl("net/ipv4/ip_forward", "1");
     }
     let overlay = Overlay::with(lab, &["--backend", backend], agent);
+    for host in overlay.lab.nodes() {
+        let mtu = host.env("FLANNEL_MTU").unwrap();
+        host.ip(&format!("link set docker0 mtu {mtu}"));
+    }
     overlay.connected(LIMIT);
     overlay
 }

@@ -149,7 +149,12 @@ pub fn draft(legs: &[Leg], manner: &Manner) -> Vec<Path> {
                 Target::Device | Target::Bridge => Ipv4Addr::UNSPECIFIED,
             },
             icmp_id: manner.first_id.wrapping_add(index.into()),
-            count: manner.count.clamp(1, COUNT),
+            count: match target {
+                // Errors are limited to a few a second, and one size too large is too large every time.
+                Target::ContainerTtl2 => manner.count.clamp(1, COUNT_DEFAULT),
+                _ if df => manner.count.clamp(1, COUNT_DEFAULT),
+                _ => manner.count.clamp(1, COUNT),
+            },
             interval_ms: INTERVAL,
             payload: match df {
                 true => full_size(manner.mtu),

@@ -47,9 +47,15 @@ fn made<'a>(selection: &'a Selection) -> impl Iterator<Item = &'static catalog::
         .filter(|check| selection.permits(check.id))
 }
 
-/// Packets sent and answered, over all paths.
+/// A path that is to end on the way (its TTL is): none of its packets is answered, and none is lost.
+fn ends_early(path: &PathReport) -> bool {
+    path.received == 0 && path.lost_at.is_none()
+}
+
+/// Packets sent and answered, over all paths that are to be answered.
 fn totals(paths: &[PathReport]) -> (u32, u32) {
-    let sum = |count: fn(&PathReport) -> u16| paths.iter().map(|path| u32::from(count(path))).sum();
+    let counted = || paths.iter().filter(|path| !ends_early(path));
+    let sum = |count: fn(&PathReport) -> u16| counted().map(|path| u32::from(count(path))).sum();
     (sum(|path| path.sent), sum(|path| path.received))
 }
 

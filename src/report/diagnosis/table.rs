@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{headline, ladder, made, mark, on_node, status_mark, totals, word};
+use super::{ends_early, headline, ladder, made, mark, on_node, status_mark, totals, word};
 use crate::diagnose::select::Selection;
 use crate::diagnose::{Diagnosis, Finding, PathReport, Severity, Status};
 use crate::report::table::{Field, Tone, render};
@@ -114,12 +114,13 @@ fn ways(paths: &[PathReport], paint: Paint) -> String {
     if paths.is_empty() {
         return String::new();
     }
-    let lossy = |path: &&PathReport| path.lost_at.is_some() || path.received < path.sent;
+    let lossy = |path: &&PathReport| path.lost_at.is_some();
     let mut shown: Vec<_> = paths.iter().filter(lossy).collect();
     // The longest way first: it crosses every point.
     shown.sort_by_key(|path| std::cmp::Reverse(path.observations.len()));
     if shown.is_empty() {
-        shown.extend(paths.iter().max_by_key(|path| path.observations.len()));
+        let whole = paths.iter().filter(|path| !ends_early(path));
+        shown.extend(whole.max_by_key(|path| path.observations.len()));
     }
     let mut text = String::new();
     for path in shown
@@ -157,7 +158,10 @@ fn row(path: &PathReport) -> Vec<Field> {
         path.from.to_string().into(),
         path.to.to_string().into(),
         path.sent.to_string().into(),
-        Field::new(path.received.to_string(), tone),
+        match ends_early(path) {
+            true => "ends on the way, as it should".into(),
+            false => Field::new(path.received.to_string(), tone),
+        },
         path.rtt_ms
             .map_or_else(String::new, |ms| format!("{ms:.2} ms"))
             .into(),
