@@ -120,7 +120,7 @@ fn ways(paths: &[PathReport], paint: Paint) -> String {
     shown.sort_by_key(|path| std::cmp::Reverse(path.observations.len()));
     if shown.is_empty() {
         let whole = paths.iter().filter(|path| !ends_early(path));
-        shown.extend(whole.max_by_key(|path| path.observations.len()));
+        shown.extend(whole.rev().max_by_key(|path| path.observations.len()));
     }
     let mut text = String::new();
     for path in shown
