@@ -9,6 +9,7 @@ mod bridge;
 mod container;
 mod encapsulation;
 mod firewall;
+mod firewall_words;
 mod forwarding;
 mod masquerade;
 mod mtu;
@@ -17,6 +18,7 @@ mod place;
 mod policy;
 mod programmed;
 mod store;
+mod strangers;
 mod underlay;
 
 use super::evidence::NodeEvidence;
@@ -53,7 +55,7 @@ pub const CHECKS: &[Check] = &[
     encapsulation::clash,
     programmed::device,
     programmed::peers,
-    programmed::strangers,
+    strangers::routes,
     forwarding::forwarding,
     forwarding::reverse_path,
     policy::rules,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::diagnose::case::LeaseFact;
 use crate::diagnose::evidence::{LinkFact, NodeEvidence};
-use crate::diagnose::finding::{Confidence, Severity};
+use crate::diagnose::finding::Confidence;
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::route::{self, neighbour, rise};
 use crate::diagnose::view::{Build, Found, View, found};
@@ -127,13 +127,12 @@ fn way(view: &View<'_>, node: &NodeEvidence, peer: &LeaseFact) -> Option<Found> 
     }
     let losses = outbound(view, node, peer.public_ip, &WRAP);
     // The address that was really tried, where one was: a longer foreign route may catch it alone.
-    let tried = losses.iter().map(|loss| {
+    let mut tried = losses.iter().map(|loss| {
         let (from, to) = loss.addresses();
         if super::answers(loss) { from } else { to }
     });
     let to = tried
-        .filter(|to| peer.subnet.contains(to))
-        .next()
+        .find(|to| peer.subnet.contains(to))
         .unwrap_or_else(|| inside(peer));
     let found_route = route::lookup(node, to);
     let wrapped = view.backend() != "host-gw";
@@ -368,44 +367,4 @@ fn finish(build: Build, losses: &[&crate::diagnose::loss::Loss<'_>]) -> Build {
         Some(direction) => build.direction(direction),
         None => build,
     }
-}
-
-/// Routes through the flannel device to subnets that nobody has leased.
-pub fn strangers(view: &View<'_>) -> Vec<Found> {
-    let mut all = Vec::new();
-    let Some(network) = view.network().filter(|_| !view.case.leases.is_empty()) else {
-        return all;
-    };
-    for node in &view.case.nodes {
-        for one in &node.routes {
-            let ours = one.device.is_some() && one.device == node.device && one.kind == "unicast";
-            let within = network.contains(&one.destination)
-                && one.destination.prefix_len() > network.prefix_len();
-            let leased = view
-                .case
-                .leases
-                .iter()
-                .any(|lease| route::overlap(lease.subnet, one.destination));
-            // The device's own address, and the kernel's routes for it.
-            let own = view
-                .subnet(node)
-                .is_some_and(|own| route::overlap(own, one.destination));
-            if ours && within && !leased && !own {
-                all.push(
-                    found("FL513", node.node, format!("route {}", one.destination))
-                        .severity(Severity::Warning)
-                        .confidence(Confidence::Proven)
-                        .summary(format!(
-                            "{}: a route leads to {}, which nobody has leased",
-                            label(node),
-                            one.destination
-                        ))
-                        .evidence(format!("no lease covers {}", one.destination))
-                        .fix(format!("ip route del {}", one.destination))
-                        .done(),
-                );
-            }
-        }
-    }
-    all
 }

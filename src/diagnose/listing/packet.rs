@@ -71,7 +71,7 @@ impl Match {
                 states.iter().any(|state| state.eq_ignore_ascii_case(now)) != *not
             }),
         ];
-        if checks.iter().any(|check| *check == Some(false)) {
+        if checks.contains(&Some(false)) {
             Meets::No
         } else if self.unknown {
             Meets::Maybe
