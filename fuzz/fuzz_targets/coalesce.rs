@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use flannelctl::forward::coalesce::Coalescer;
-use flannelctl::forward::segment;
-use flannelctl::packet::checksum::Sum;
-use flannelctl::packet::vnet::Vnet;
-use flannelctl::packet::{Ipv4, Span};
+use flannelctl_fuzz::forward::coalesce::Coalescer;
+use flannelctl_fuzz::forward::segment;
+use flannelctl_fuzz::packet::checksum::Sum;
+use flannelctl_fuzz::packet::vnet::Vnet;
+use flannelctl_fuzz::packet::{Ipv4, Span};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -25,10 +25,17 @@ fuzz_target!(|data: &[u8]| {
     let mut again = Vec::new();
     for delivery in deliveries {
         let parts = &spans[delivery.first as usize..][..delivery.parts as usize];
-        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.of(&buffer).expect("inside")).copied().collect();
+        let bytes: Vec<u8> = parts
+            .iter()
+            .flat_map(|part| part.of(&buffer).expect("inside"))
+            .copied()
+            .collect();
         let pieces = cut(&delivery.vnet, bytes);
         assert_eq!(pieces.len(), usize::from(delivery.count));
-        assert_eq!(pieces.iter().map(Vec::len).sum::<usize>(), delivery.bytes as usize);
+        assert_eq!(
+            pieces.iter().map(Vec::len).sum::<usize>(),
+            delivery.bytes as usize
+        );
         again.extend(pieces);
     }
     assert_eq!(by_flow(&again), by_flow(&packets));
@@ -43,7 +50,14 @@ fn packets(data: &[u8]) -> Vec<Vec<u8>> {
     let mut id = u16::from_be_bytes([head[4], head[5]]);
     for &step in steps.iter().take(200) {
         let udp = head[6] & 1 != 0;
-        let payload = vec![step; if step & 1 == 0 { 32 } else { usize::from(step >> 3) }];
+        let payload = vec![
+            step;
+            if step & 1 == 0 {
+                32
+            } else {
+                usize::from(step >> 3)
+            }
+        ];
         let mut transport = vec![0, head[7] & 1 ^ (step >> 1 & 1), 0, 80];
         if udp {
             transport.extend(((8 + payload.len()) as u16).to_be_bytes());
@@ -51,17 +65,36 @@ fn packets(data: &[u8]) -> Vec<Vec<u8>> {
         } else {
             transport.extend(seq.to_be_bytes());
             transport.extend(&head[8..12]);
-            transport.extend([0x50, if step & 0x40 == 0 { 0x10 } else { head[12] }, 1, 0, 0, 0, 0, 0]);
+            transport.extend([
+                0x50,
+                if step & 0x40 == 0 { 0x10 } else { head[12] },
+                1,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ]);
         }
         transport.extend(&payload);
         let mut packet = vec![0x45, head[13]];
         packet.extend(((20 + transport.len()) as u16).to_be_bytes());
         packet.extend(id.to_be_bytes());
-        packet.extend([if step & 0x80 == 0 { 0x40 } else { head[14] }, 0, 64, if udp { 17 } else { 6 }, 0, 0]);
+        packet.extend([
+            if step & 0x80 == 0 { 0x40 } else { head[14] },
+            0,
+            64,
+            if udp { 17 } else { 6 },
+            0,
+            0,
+        ]);
         packet.extend([10, 5, 1, 2, 10, 5, 2, 2]);
         let check = Sum::new().bytes(&packet).finish();
         packet[10..12].copy_from_slice(&check);
-        let sum = Sum::new().bytes(&packet[12..20]).word(packet[9].into()).word(transport.len() as u16);
+        let sum = Sum::new()
+            .bytes(&packet[12..20])
+            .word(packet[9].into())
+            .word(transport.len() as u16);
         let check = sum.bytes(&transport).finish();
         let field = if udp { 6 } else { 16 };
         transport[field..field + 2].copy_from_slice(&check);
@@ -85,7 +118,11 @@ fn cut(vnet: &Vnet, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
     let mut headers = vec![0; cut.count() * cut.headers];
     assert!(segment::write_headers(&cut, &bytes, &mut headers));
     let payloads = bytes[cut.headers..].chunks(cut.size);
-    headers.chunks(cut.headers).zip(payloads).map(|(header, payload)| [header, payload].concat()).collect()
+    headers
+        .chunks(cut.headers)
+        .zip(payloads)
+        .map(|(header, payload)| [header, payload].concat())
+        .collect()
 }
 
 /// Packets by protocol, addresses and (of whole packets) ports.

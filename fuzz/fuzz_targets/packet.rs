@@ -4,10 +4,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use flannelctl::forward::decide::{Inbound, Outbound, inbound, outbound};
-use flannelctl::forward::{Accept, Peer, Table};
-use flannelctl::packet::checksum::Sum;
-use flannelctl::packet::{Ipv4, icmp, ipv4};
+use flannelctl_fuzz::forward::decide::{Inbound, Outbound, inbound, outbound};
+use flannelctl_fuzz::forward::{Accept, Peer, Table};
+use flannelctl_fuzz::packet::checksum::Sum;
+use flannelctl_fuzz::packet::{Ipv4, icmp, ipv4};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -35,7 +35,10 @@ fuzz_target!(|data: &[u8]| {
         let message = icmp::build(error, Ipv4Addr::new(10, 5, 1, 0), &packet);
         let parsed = Ipv4::parse(message.bytes()).expect("our own packet");
         assert!(icmp::MAX_LEN >= message.bytes().len());
-        assert!(!icmp::may_answer(&parsed), "an error must never be answered with an error");
+        assert!(
+            !icmp::may_answer(&parsed),
+            "an error must never be answered with an error"
+        );
         assert!(Sum::new().bytes(parsed.payload()).is_valid());
     }
     let mut copy = data.to_vec();

@@ -1,9 +1,9 @@
 //! Any header and packet from the device: refused, or cut into pieces that are packets and hold all payload once.
 #![no_main]
 
-use flannelctl::forward::segment;
-use flannelctl::packet::Ipv4;
-use flannelctl::packet::vnet::Vnet;
+use flannelctl_fuzz::forward::segment;
+use flannelctl_fuzz::packet::Ipv4;
+use flannelctl_fuzz::packet::vnet::Vnet;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
