@@ -1,17 +1,18 @@
-//! Once warm, the udp data path allocates nothing: a counting allocator watches while another process
-//! makes traffic.
+//! What the udp data path costs: once warm it allocates nothing (a counting allocator watches while another
+//! process makes traffic), and when idle it takes no processor time.
 #![allow(clippy::unwrap_used, unsafe_code, missing_docs)]
 
 mod lab;
 mod udp;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use lab::{Lab, until};
-use udp::{FAST, Node, PLAIN, pair};
+use udp::{FAST, Node, PLAIN, pair, ping};
 
 struct Counting;
 
@@ -37,12 +38,16 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// The tests count what the whole process does.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 #[test]
 #[ignore = "needs root: network namespaces and a TUN device; iperf3"]
 fn no_packet_costs_an_allocation() {
+    let _alone = ALONE.lock();
     for wish in [FAST, PLAIN] {
         let lab = Lab::new(2);
         let (a, b) = pair(&lab, wish);
@@ -85,4 +90,40 @@ fn wait_for(node: &Node, more: u64) {
         assert!(Instant::now() < end, "too few packets");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device"]
+fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
+    let _alone = ALONE.lock();
+    let lab = Lab::new(2);
+    let (a, b) = pair(&lab, FAST);
+    assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
+    for state in ["up", "down"] {
+        a.host.ip(&format!("link set {} {state}", a.device));
+        let (before, begin) = (pump_nanoseconds(), Instant::now());
+        until("a second", Duration::from_secs(5), || {
+            (begin.elapsed() > Duration::from_secs(1)).then_some(())
+        });
+        let spent = Duration::from_nanos(pump_nanoseconds() - before);
+        assert!(spent < Duration::from_millis(20), "{state}: {spent:?}");
+    }
+    a.host.ip(&format!("link set {} up", a.device));
+    a.host
+        .ip(&format!("route add 10.5.0.0/16 dev {}", a.device));
+    assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
+}
+
+/// Processor time of all pumps' threads of this process.
+fn pump_nanoseconds() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |task: std::path::PathBuf| {
+        let name = std::fs::read_to_string(task.join("comm")).ok()?;
+        let pump = name.starts_with("tun-to-udp") || name.starts_with("udp-to-tun");
+        let stat = std::fs::read_to_string(task.join("schedstat"))
+            .ok()
+            .filter(|_| pump)?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    };
+    tasks.filter_map(|task| of(task.ok()?.path())).sum()
 }
