@@ -25,8 +25,8 @@ const LARGE_BATCH: usize = 4;
 const LARGE: usize = 8192;
 /// The largest message. Only the pages that messages touch are ever used.
 const SLOT: usize = 1 << 16;
-/// Packets of a batch before memory is allocated for more.
-const PACKETS: usize = 2048;
+/// Packets of a batch: the kernel merges up to 64, in later versions 128, into a message.
+const PACKETS: usize = BATCH * 128;
 /// A socket that fails this often in a row is broken.
 const MAX_FAILURES: u32 = 100;
 

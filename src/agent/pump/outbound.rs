@@ -26,8 +26,9 @@ const SLOT: usize = (1 << 16) + 64;
 const PACKETS: usize = 5 * SLOT;
 /// Headers of the pieces that large packets are cut into, behind the packets.
 const HEADERS: usize = MAX_PIECES * MAX_HEADERS;
-/// Parts of a batch before memory is allocated for more.
-const PARTS: usize = 2 * MAX_PIECES;
+/// Most packets and parts of a batch: every read alone, and one large packet in two parts a piece.
+const PIECES: usize = BATCH + MAX_PIECES;
+const PARTS: usize = BATCH + 2 * MAX_PIECES;
 /// The outer headers: IPv4 and UDP.
 const OUTER: u16 = 28;
 
@@ -47,7 +48,7 @@ struct Outbox<'a> {
 
 impl<'a> Outbox<'a> {
     fn new(lane: &'a Lane<'a>) -> Self {
-        let mut grouper = Grouper::new(MAX_PIECES, PARTS);
+        let mut grouper = Grouper::new(PIECES, PARTS);
         grouper.set_together(lane.offload.udp_segment);
         Self {
             lane,
@@ -56,7 +57,7 @@ impl<'a> Outbox<'a> {
             grouper,
             sender: Sender {
                 lane,
-                batch: SendBatch::new(BATCH, PARTS),
+                batch: SendBatch::new(PIECES, PARTS),
                 singles: Vec::with_capacity(64),
                 refused: false,
             },
@@ -142,7 +143,8 @@ impl<'a> Outbox<'a> {
             Ok(None) => self.grouper.push(to, &[span]),
             Ok(Some(cut)) => {
                 let len = cut.count() * cut.headers;
-                let full = self.headers_used + len > HEADERS;
+                let full = self.headers_used + len > HEADERS
+                    || self.grouper.parts() + 2 * cut.count() > 2 * MAX_PIECES;
                 if full {
                     self.send();
                 }
