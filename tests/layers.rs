@@ -11,15 +11,16 @@ use std::fmt::Write;
 use source::{Source, blanked, errors_that_are_only_text, imports, paths, root};
 
 /// Pure: takes data, returns data.
-const PURE: [&str; 5] = ["subnet", "packet", "plan", "forward", "docker"];
+const PURE: [&str; 6] = ["subnet", "packet", "plan", "forward", "docker", "diagnose"];
 
 /// What each top-level module may import of ours. `commands` may import everything.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("subnet", &[]),
     ("packet", &[]),
     ("plan", &["subnet", "packet"]),
     ("forward", &["subnet", "packet"]),
     ("docker", &["subnet"]),
+    ("diagnose", &["subnet", "packet", "plan"]),
     ("registry", &PURE),
     ("kernel", &PURE),
     ("report", &PURE),
@@ -34,8 +35,8 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     (
         "agent",
         &[
-            "subnet", "packet", "plan", "forward", "docker", "registry", "kernel", "report",
-            "exit", "settings",
+            "subnet", "packet", "plan", "forward", "docker", "diagnose", "registry", "kernel",
+            "report", "exit", "settings",
         ],
     ),
 ];
