@@ -13,6 +13,8 @@ use crate::diagnose::probe::{Origin, Target};
 pub const ROUND: usize = 240;
 /// Packets a path where nothing else is asked for.
 pub const COUNT_DEFAULT: u16 = 5;
+/// Packets of a path that is answered by errors: Linux sends one a second to a host, six at once.
+const COUNT_TTL: u16 = 2;
 /// Milliseconds between two packets of a path, at least.
 const INTERVAL: u16 = 20;
 /// Milliseconds that sending may take.
@@ -150,8 +152,8 @@ pub fn draft(legs: &[Leg], manner: &Manner) -> Vec<Path> {
             },
             icmp_id: manner.first_id.wrapping_add(index.into()),
             count: match target {
-                // Errors are limited to a few a second, and one size too large is too large every time.
-                Target::ContainerTtl2 => manner.count.clamp(1, COUNT_DEFAULT),
+                // One size too large is too large every time.
+                Target::ContainerTtl2 => manner.count.clamp(1, COUNT_TTL),
                 _ if df => manner.count.clamp(1, COUNT_DEFAULT),
                 _ => manner.count.clamp(1, COUNT),
             },

@@ -21,8 +21,6 @@ use crate::registry::rendezvous::Meeting;
 
 /// An agent that is there has answered by then, etcd's own slowness aside.
 const ARMING: Duration = Duration::from_millis(2000);
-/// Evidence has come by then.
-const COLLECTING: Duration = Duration::from_millis(3500);
 
 /// Packets seen that one node may tell.
 const SIGHTINGS: usize = 500_000;
@@ -304,12 +302,14 @@ impl Round<'_> {
         asked: &BTreeSet<Ipv4Addr>,
         outcome: &mut Outcome,
     ) {
-        let end = self.by(COLLECTING + 8 * self.lag);
+        // Those that watched are alive: their evidence is worth all the time there is.
+        let end = self.deadline;
         let hands = held.hands.take();
         let held = &*held;
         let local = async {
             let hands = hands?;
-            held.on_thread(move || hands.collect()).await
+            let collected = held.on_thread(move || hands.collect());
+            Some(tokio::time::timeout_at(end, collected).await.ok().flatten())
         };
         let others = join_all(asked.iter().map(|node| async move {
             let answer = match &held.meeting {
@@ -319,7 +319,13 @@ impl Round<'_> {
             (*node, answer)
         }));
         let (local, others) = tokio::join!(local, others);
-        outcome.nodes.extend(local);
+        match local {
+            Some(Some(evidence)) => outcome.nodes.push(evidence),
+            Some(None) => outcome
+                .missing
+                .push("what this node itself saw was not told in time".to_owned()),
+            None => {}
+        }
         for (node, answer) in others {
             match answer {
                 Ok(Some(Answer::Evidence {
