@@ -78,12 +78,10 @@ impl Held {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let busy = Arc::clone(&self.busy);
-        on_thread(move || {
-            let done = work();
-            drop(busy);
-            done
-        })
-        .await
+        // Together, and in this order: where nobody takes the result any more, the thread is busy until the
+        // result has been dropped.
+        let (done, _busy) = on_thread(move || (work(), busy)).await?;
+        Some(done)
     }
 
     /// Removes everything, on this node and on the others.
