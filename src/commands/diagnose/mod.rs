@@ -2,13 +2,13 @@
 //! made on the way is removed on every way out, Ctrl-C included.
 
 mod case;
+mod merge;
 mod offline;
 mod paths;
 mod round;
 mod survey;
 mod target;
 
-use std::future::Future;
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -79,7 +79,7 @@ fn finish(
     missing: &[String],
     out: &mut dyn Write,
 ) -> Result<Code, Failure> {
-    let mut diagnosis = case::judge(cases, selection);
+    let mut diagnosis = merge::judge(cases, selection);
     for sentence in missing {
         if !diagnosis.not_observed.contains(sentence) {
             diagnosis.not_observed.push(sentence.clone());
@@ -157,12 +157,10 @@ impl Interrupts {
         })
     }
 
-    fn next(&mut self) -> impl Future<Output = ()> + '_ {
-        async {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -117,7 +117,7 @@ impl Round<'_> {
             .filter(paths::is_complete)
             // A node that is not here and not asked sends nothing.
             .filter(|p| Some(p.source_node) == self.here() || asked.contains(&p.source_node))
-            .map(|path| self.from_here(path))
+            .map(|path| self.with_source(path))
             .collect();
         tracing::debug!("{} other nodes watch", asked.len());
         self.arm_here(held, &paths).await;
@@ -136,7 +136,7 @@ impl Round<'_> {
     }
 
     /// The kernel's own choice of a source is known for this host.
-    fn from_here(&self, mut path: Path) -> Path {
+    fn with_source(&self, mut path: Path) -> Path {
         if path.origin == Origin::Host && Some(path.source_node) == self.here() {
             path.from = interfaces::source_for(path.to).unwrap_or(path.from);
         }
