@@ -15,6 +15,8 @@ pub struct Loss<'a> {
     pub ladder: &'a Ladder<'a>,
     /// On the way back.
     pub reply: bool,
+    /// The path runs back to where the command runs: its requests go the way of the asker's replies.
+    pub turned: bool,
     /// How many.
     pub lost: u16,
     /// The last point that saw them; `None`: none did.
@@ -46,9 +48,9 @@ impl Loss<'_> {
         self.lost >= self.ladder.result.sent
     }
 
-    /// Direction.
+    /// Direction, as the asking node sees it.
     pub fn direction(&self) -> Direction {
-        if self.reply {
+        if self.reply != self.turned {
             Direction::Reply
         } else {
             Direction::Request
@@ -190,6 +192,7 @@ fn loss<'a>(ladder: &'a Ladder<'a>, at: Option<usize>, lost: u16) -> Loss<'a> {
         reply: at
             .and_then(|index| steps.get(index))
             .is_some_and(|step| step.reply),
+        turned: false,
         lost,
         after: at.and_then(|index| steps.get(index)),
         next: next.map(|(_, step)| step),

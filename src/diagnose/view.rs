@@ -41,6 +41,7 @@ impl<'a> View<'a> {
         for ladder in ladders {
             let main = is_main(case, ladder.result);
             for mut one in loss::losses(ladder) {
+                one.turned = case.here == Some(ladder.path().target_node);
                 if main {
                     one.index = losses.len();
                     losses.push(one);
