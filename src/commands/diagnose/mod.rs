@@ -8,6 +8,7 @@ mod paths;
 mod round;
 mod survey;
 mod target;
+mod untried;
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
@@ -84,6 +85,12 @@ fn finish(
         if !diagnosis.not_observed.contains(sentence) {
             diagnosis.not_observed.push(sentence.clone());
         }
+    }
+    // Nothing wrong was seen, and nothing was tried either.
+    let tried = cases.iter().any(|case| !case.paths.is_empty());
+    let others = cases.iter().any(|case| case.leases.len() > 1);
+    if diagnosis.status == Status::Healthy && others && !tried {
+        diagnosis.status = Status::Inconclusive;
     }
     let nodes = cases.iter().map(|case| case.nodes.len()).max().unwrap_or(0);
     let text = match args.output {

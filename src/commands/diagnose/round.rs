@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::paths::{self, Leg, Manner, Side, Sides};
+use super::untried;
 use crate::agent::respond::PATIENCE;
 use crate::agent::respond::check::PATHS;
 use crate::agent::respond::hands::{Hands, Site, Wish, on_thread};
@@ -111,6 +112,7 @@ impl Round<'_> {
         tracing::debug!("prepared");
         (self.progress)("asking the other nodes' agents");
         let asked = self.arm_others(held, &draft, &mut outcome).await;
+        untried::containers(&self.legs, self.here(), &asked, &mut outcome.missing);
         let paths: Vec<_> = draft
             .into_iter()
             .map(|path| paths::fill(path, &self.sides))
@@ -291,6 +293,7 @@ impl Round<'_> {
                 Err(why) => outcome.missing.push(format!("{node}: {why}")),
             }
         }
+        untried::forbidden(self.here(), outcome);
         outcome.results.sort_by_key(|result| result.path.index);
     }
 
