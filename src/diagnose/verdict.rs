@@ -71,12 +71,8 @@ fn merged(all: Vec<Found>) -> Vec<Found> {
             merged.push(one);
             continue;
         };
+        known.meets(one.finding.direction, one.turned);
         let it = &mut known.finding;
-        it.direction = match (it.direction, one.finding.direction) {
-            (Direction::None, other) | (other, Direction::None) => other,
-            (first, second) if first == second => first,
-            _ => Direction::Both,
-        };
         it.confidence = it.confidence.min(one.finding.confidence);
         it.severity = it.severity.min(one.finding.severity);
         for line in one.finding.evidence {

@@ -32,6 +32,21 @@ pub struct Found {
     pub finding: Finding,
     /// Indices into the view's losses.
     pub explains: Vec<usize>,
+    /// Its direction is known only from paths that run back to the asking node.
+    pub turned: bool,
+}
+
+impl Found {
+    /// Takes in a direction. What the asking node sent itself decides; paths that run back to it count where
+    /// nothing else is known.
+    pub fn meets(&mut self, direction: Direction, turned: bool) {
+        let known = &mut self.finding.direction;
+        if *known == Direction::None || (self.turned && !turned) {
+            (*known, self.turned) = (direction, turned);
+        } else if self.turned == turned && *known != direction && direction != Direction::None {
+            *known = Direction::Both;
+        }
+    }
 }
 
 impl<'a> View<'a> {
@@ -180,6 +195,7 @@ pub struct Build(Found);
 pub fn found(id: &'static str, node: Option<Ipv4Addr>, place: impl Into<String>) -> Build {
     let entry = catalog::find(id);
     Build(Found {
+        turned: false,
         finding: Finding {
             id: id.to_owned(),
             name: entry.map_or("", |it| it.name).to_owned(),
@@ -247,13 +263,7 @@ impl Build {
     /// The losses that it explains: direction and evidence come from them.
     pub fn explains<'l, 'a: 'l>(mut self, losses: impl IntoIterator<Item = &'l Loss<'a>>) -> Self {
         for one in losses {
-            let direction = one.direction();
-            let known = &mut self.0.finding.direction;
-            *known = match *known {
-                Direction::None => direction,
-                same if same == direction => same,
-                _ => Direction::Both,
-            };
+            self.0.meets(one.direction(), one.turned);
             self.0.explains.push(one.index);
             self = self.evidence(one.words());
         }

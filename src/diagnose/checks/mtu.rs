@@ -71,13 +71,19 @@ pub fn black_hole(view: &View<'_>) -> Vec<Found> {
             .errors
             .iter()
             .any(|error| (error.kind, error.code) == (3, 4));
-        let passed = view.case.paths.iter().any(|small| {
-            small.path.target_node == path.target_node
-                && small.path.source_node == path.source_node
-                && small.path.to == path.to
-                && small.path.payload < path.payload
-                && small.received() > 0
-        });
+        // Where everything else from there to there is lost as well, size is not the reason.
+        let passed = view
+            .case
+            .paths
+            .iter()
+            .filter(|small| small.path.origin == path.origin)
+            .any(|small| {
+                small.path.target_node == path.target_node
+                    && small.path.source_node == path.source_node
+                    && small.path.to == path.to
+                    && small.path.payload < path.payload
+                    && small.received() > 0
+            });
         let overlay = matches!(path.target, Target::Container | Target::Bridge);
         let known = all
             .iter()
