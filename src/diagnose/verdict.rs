@@ -3,9 +3,7 @@
 
 use super::case::Case;
 use super::checks::{CHECKS, FALLBACKS};
-use super::finding::{
-    Confidence, Diagnosis, Direction, Finding, Observation, PathReport, Severity, Status,
-};
+use super::finding::{Confidence, Diagnosis, Finding, Observation, PathReport, Severity, Status};
 use super::ladder::{self, Ladder};
 use super::loss::{self, Loss};
 use super::select::Selection;
