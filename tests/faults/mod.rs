@@ -135,12 +135,12 @@ impl Diagnosed {
 fn container(host: &Host) -> Inside {
     let netns = format!("{}-c", host.name());
     let address = Ipv4Addr::from(u32::from(host.base()) + 2);
+    let mtu = host.env("FLANNEL_MTU").expect("an MTU");
     host.run("ip", &["netns", "add", &netns]);
     host.ip(&format!(
         "link add vethc type veth peer name eth0 netns {netns}"
     ));
-    host.ip("link set vethc master docker0 up");
-    let mtu = host.env("FLANNEL_MTU").expect("an MTU");
+    host.ip(&format!("link set vethc mtu {mtu} master docker0 up"));
     for command in [
         "link set lo up".to_owned(),
         format!("link set eth0 mtu {mtu} up"),
