@@ -30,10 +30,7 @@ const FAULT: Fault = Fault {
 
 fn peer(p: &Patient, b: usize) -> (String, String, String, String) {
     let other = p.node(1 - b);
-    let mac = other
-        .try_run("cat", &["/sys/class/net/flannel.1/address"])
-        .stdout;
-    let mac = String::from_utf8_lossy(&mac).trim().to_owned();
+    let mac = other.mac("flannel.1");
     (
         other.subnet(),
         other.base().to_string(),
@@ -105,9 +102,8 @@ pub const LASTING: &[Fault] = &[
         name: "the container has no default route",
         make: |p, b| p.inside(b, "route del default"),
         mend: |p, b| p.inside(b, &format!("route add default via {}", p.node(b).inside())),
-        id: "FL310",
-        directions: ["reply", "request"],
-        proven: false,
+        id: "FL311",
+        directions: ["reply", "reply"],
         ..FAULT
     },
     Fault {
