@@ -57,7 +57,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "Rules live in iptables-nft and in iptables-legacy",
         meaning: "Both are asked for every packet, and each can drop what the other accepts. iptables-legacy rules are invisible to nft.",
         mend: "Keep one of them: remove the rules of the other (iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F), and point update-alternatives at the one that Docker uses.",
-        judged: Judged::Yes,
+        judged: Judged::No,
     },
     Entry {
         id: "FL131",
