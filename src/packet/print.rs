@@ -19,7 +19,7 @@ pub fn line(packet: &[u8]) -> Option<String> {
     print(packet, None, 0)
 }
 
-/// Like [`line`], for an encapsulation that uses `port`.
+/// Like [`line()`], for an encapsulation that uses `port`.
 pub fn line_with_port(packet: &[u8], port: u16) -> Option<String> {
     print(packet, Some(port), 0)
 }
