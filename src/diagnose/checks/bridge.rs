@@ -80,7 +80,10 @@ pub fn sizes(view: &View<'_>) -> Vec<Found> {
                 && node
                     .links
                     .iter()
-                    .any(|link| link.controller == Some(bridge.index))
+                    // The diagnosis' own endpoint says nothing of the containers' size.
+                    .any(|link| {
+                        link.controller == Some(bridge.index) && !link.name.starts_with("fctdp")
+                    })
         });
         let (place, mtu) = match (container, docker.filter(|mtu| *mtu > limit), bridge) {
             (Some((mtu, address)), ..) => (format!("container {address}"), mtu),
