@@ -40,9 +40,29 @@ pub fn sh(script: &str) -> String {
     text
 }
 
+/// Removes the namespaces of killed runs: their names hold the process id.
+fn remove_leftovers() {
+    let Ok(folder) = std::fs::read_dir("/run/netns") else {
+        return;
+    };
+    for name in folder
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+    {
+        let pid = name
+            .strip_prefix("fct-w")
+            .and_then(|rest| rest.split_once('-'));
+        let pid = pid.and_then(|(pid, _)| u32::from_str_radix(pid, 16).ok());
+        if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            sh(&format!("ip netns del {name}"));
+        }
+    }
+}
+
 impl Pair {
     pub fn new() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        remove_leftovers();
         let n = NUMBER.fetch_add(1, Ordering::Relaxed);
         let tag = format!("fct-w{:x}-{n}", std::process::id());
         let mut script = format!(
