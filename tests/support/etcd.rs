@@ -120,6 +120,18 @@ impl Etcd {
     /// Stops it without ending it: connections stay open, nothing answers (a black hole).
     pub fn freeze(&self) {
         kill(self.pid(), Signal::SIGSTOP).unwrap();
+        // A thread on the other processor may answer for a moment yet.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while std::fs::read_dir(format!("/proc/{}/task", self.pid()))
+            .unwrap()
+            .flatten()
+            .any(|task| {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                !stat.contains(") T ")
+            })
+        {
+            assert!(Instant::now() < deadline, "etcd does not stop");
+        }
     }
 
     /// Lets it go on.
