@@ -37,10 +37,14 @@ fn main() -> ExitCode {
                 let is_diagnose = matches!(cli.command, Command::Diagnose(_));
                 let mut out = std::io::stdout();
                 let command = commands::run(cli, env, &mut out);
-                match is_diagnose {
-                    true => runtime.block_on(command),
-                    false => runtime.block_on(until_interrupted(command)),
+                if is_diagnose {
+                    return runtime.block_on(command);
                 }
+                let result = runtime.block_on(until_interrupted(command));
+                // A question that was interrupted may still wait for a key on a thread of its own; nobody waits
+                // for that thread.
+                runtime.shutdown_background();
+                result
             })
     };
     match result {

@@ -133,3 +133,26 @@ fn ctrl_c_at_a_question_ends_it() {
     );
     assert_eq!(stored(&etcd).as_deref(), Some(VXLAN));
 }
+
+/// The question waits on a thread of its own; a signal that it does not read must end the command all the same.
+#[test]
+fn a_signal_at_a_question_ends_it() {
+    let etcd = Etcd::start();
+    etcd.put(KEY, VXLAN);
+    let mut terminal = Terminal::start(&etcd, "--network 10.5.0.0/16 --backend udp");
+    terminal.shows("Replace the network config");
+    let script = terminal.child.id();
+    let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children"));
+    let command: i32 = children
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let command = nix::unistd::Pid::from_raw(command);
+    nix::sys::signal::kill(command, nix::sys::signal::Signal::SIGINT).unwrap();
+    let (code, seen) = terminal.ends();
+    assert_eq!(code, 130, "{seen}");
+    assert_eq!(stored(&etcd).as_deref(), Some(VXLAN));
+}
