@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const DEFAULT_PREFIX: &str = "/coreos.com/network";
 /// Nobody waits longer for one answer, and clocks do not count for ever.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 /// flanneld's default file for Docker.
-pub const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
+const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 
 /// The environment at start; values that are not UTF-8 are left out.
 #[derive(Debug, Clone, Default)]
@@ -243,6 +243,13 @@ fn password(args: &EtcdArgs, look: &Lookup<'_>) -> Result<Option<String>, Failur
         .map(|(text, _)| text))
 }
 
+/// The agent's file for Docker: the flag, else the environment, else flanneld's place.
+pub fn subnet_file(given: Option<&Path>, env: &Environment) -> PathBuf {
+    let given = given.map(|path| path.to_string_lossy().into_owned());
+    let text = Lookup { env }.text("subnet-file", given, None);
+    text.map_or_else(|| DEFAULT_SUBNET_FILE.into(), |(text, _)| text.into())
+}
+
 /// The agent's settings.
 ///
 /// # Errors
@@ -286,16 +293,9 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
     {
         tracing::warn!("--public-ipv6 has no effect: there is no IPv6 data path yet");
     }
-    let subnet_file = args
-        .subnet_file
-        .as_ref()
-        .map(|path| path.to_string_lossy().into_owned());
     Ok(AgentSettings {
         interface: interface(args, &look)?,
-        subnet_file: look.text("subnet-file", subnet_file, None).map_or_else(
-            || PathBuf::from(DEFAULT_SUBNET_FILE),
-            |(text, _)| text.into(),
-        ),
+        subnet_file: subnet_file(args.subnet_file.as_deref(), env),
         renew_margin: Duration::from_secs(margin * 60),
         ip_masq: look.switch("ip-masq", args.ip_masq.clone(), false)?,
         random_fully: !look.switch(

@@ -4,11 +4,15 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command as Process, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender};
+use std::time::Duration;
 
 #[path = "support/etcd.rs"]
 mod etcd;
 use etcd::Etcd;
 
+/// Longer than any answer takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 const KEY: &str = "/coreos.com/network/config";
 const VXLAN: &str = r#"{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}"#;
 
@@ -20,13 +24,16 @@ fn stored(etcd: &Etcd) -> Option<String> {
 struct Terminal {
     child: Child,
     seen: String,
+    /// Its end, with the test's, tells the watching thread to leave.
+    _done: Sender<()>,
 }
 
 impl Terminal {
     fn start(etcd: &Etcd, args: &str) -> Self {
         let program = assert_cmd::cargo::cargo_bin("flannelctl");
+        // exec: script's child is then the command itself, whichever shell $SHELL names.
         let line = format!(
-            "{} --etcd-endpoints {} init {args}",
+            "exec {} --etcd-endpoints {} init {args}",
             program.display(),
             etcd.url
         );
@@ -37,13 +44,22 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        // Reading has no deadline of its own: a command that never ends is killed, and its output ends.
+        let (done, ended) = std::sync::mpsc::channel();
+        let script = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        std::thread::spawn(move || {
+            if ended.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                nix::sys::signal::kill(script, nix::sys::signal::Signal::SIGKILL).unwrap();
+            }
+        });
         Self {
             child,
             seen: String::new(),
+            _done: done,
         }
     }
 
-    /// Reads until `text` was shown; the test program's own time limit ends it otherwise.
+    /// Reads until `text` was shown.
     fn shows(&mut self, text: &str) {
         let out = self.child.stdout.as_mut().unwrap();
         let mut buffer = [0; 1024];

@@ -13,7 +13,7 @@ use crate::docker::opts::Form;
 use crate::docker::{DockerOptions, opts, sysconfig, systemd};
 use crate::exit::{Code, Failure};
 use crate::report::{json, message};
-use crate::settings::DEFAULT_SUBNET_FILE;
+use crate::settings;
 
 /// Runs the command.
 ///
@@ -25,7 +25,7 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> Result<Code, Failure> {
     let form = form(args)?;
-    let subnet_file = subnet_file(args, ctx);
+    let subnet_file = settings::subnet_file(args.subnet_file.as_deref(), &ctx.env);
     let mut options = read(&subnet_file, !args.no_ip_masq)?;
     options.allow_direct_routing = args.allow_direct_routing;
     surroundings::refuse_foreign_route(&options)?;
@@ -80,18 +80,6 @@ fn form(args: &DockerConfigArgs) -> Result<Form, Failure> {
     let key = args.key.as_deref().unwrap_or(default);
     Form::new(args.individual, args.combined, key)
         .map_err(|error| Failure::usage(format!("-k: {error}")))
-}
-
-fn subnet_file(args: &DockerConfigArgs, ctx: &Context) -> PathBuf {
-    let variable = || {
-        ["FLANNELCTL_SUBNET_FILE", "FLANNELD_SUBNET_FILE"]
-            .iter()
-            .find_map(|name| ctx.env.get(name))
-    };
-    match &args.subnet_file {
-        Some(path) => path.clone(),
-        None => variable().unwrap_or(DEFAULT_SUBNET_FILE).into(),
-    }
 }
 
 fn read(path: &Path, with_ip_masq: bool) -> Result<DockerOptions, Failure> {
@@ -212,9 +200,7 @@ fn systemd_text(
 }
 
 fn write(format: DockerFormat, path: &Path, text: &str) -> Result<(), Failure> {
-    write_file::replace(path, text).map_err(|error| {
-        Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
-    })?;
+    write_file(path, text)?;
     let next = match format {
         DockerFormat::Systemd => "systemctl daemon-reload && systemctl restart docker",
         _ => "systemctl restart docker",

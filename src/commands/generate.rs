@@ -36,9 +36,7 @@ pub fn run(args: &GenerateArgs, out: &mut dyn Write) -> Result<Code, Failure> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    write_file::replace(path, text).map_err(|error| {
-        Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
-    })
+    write_file(path, text)
 }
 
 /// Completion scripts under the names that the shells look for.

@@ -3,18 +3,18 @@
 mod watch;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
-use super::{Context, etcd_failure, output};
+use super::{Context, etcd_failure, output, stdout_takes_colour};
 use crate::cli::{LeasesArgs, LeasesOutput};
 use crate::exit::{Code, Failure};
 use crate::kernel::local;
 use crate::registry::{ConfigValue, Registry};
 use crate::report::lease_list::{Facts, LeaseList, Question};
 use crate::report::progress::Spinner;
-use crate::report::{json, message, terminal, yaml};
+use crate::report::{json, message, yaml};
 use crate::subnet::standing::{self, HostNets, Judged};
 use crate::subnet::{NetworkConfig, Snapshot};
 
@@ -79,23 +79,13 @@ fn show(
 ) -> Result<(), Failure> {
     let text = match form {
         LeasesOutput::Table | LeasesOutput::Wide if !found => return Ok(()),
-        LeasesOutput::Table => list.table(false, colour()),
-        LeasesOutput::Wide => list.table(true, colour()),
+        LeasesOutput::Table => list.table(false, stdout_takes_colour()),
+        LeasesOutput::Wide => list.table(true, stdout_takes_colour()),
         LeasesOutput::Json => json::pretty(list).map_err(Failure::could_not_run)?,
         LeasesOutput::Yaml => yaml::document(list).map_err(Failure::could_not_run)?,
         LeasesOutput::Name => list.names(),
     };
     out.write_all(text.as_bytes()).map_err(output)
-}
-
-/// Whether stdout takes colours.
-fn colour() -> bool {
-    let variable = |name| std::env::var(name).ok();
-    terminal::wants_colour(
-        stdout().is_terminal(),
-        variable("NO_COLOR").as_deref(),
-        variable("TERM").as_deref(),
-    )
 }
 
 /// The seconds left of every etcd lease in the snapshot.

@@ -7,14 +7,15 @@ pub mod docker_config;
 pub mod generate;
 pub mod init;
 pub mod leases;
-mod write_file;
+mod replace;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use crate::cli::{Cli, Command, EtcdArgs};
 use crate::exit::{Code, Failure};
 use crate::registry::Registry;
-use crate::report::message;
+use crate::report::{message, terminal};
 use crate::settings::{self, Environment};
 
 /// What every command is handed.
@@ -71,4 +72,24 @@ pub fn etcd_failure(error: crate::registry::Error) -> Failure {
 /// Turns a failed write to stdout into a failure.
 pub fn output(error: std::io::Error) -> Failure {
     Failure::could_not_run(format!("cannot write the output: {error}"))
+}
+
+/// Whether stdout takes colours.
+fn stdout_takes_colour() -> bool {
+    let variable = |name| std::env::var(name).ok();
+    terminal::wants_colour(
+        std::io::stdout().is_terminal(),
+        variable("NO_COLOR").as_deref(),
+        variable("TERM").as_deref(),
+    )
+}
+
+/// Writes a file that was asked for, whole or not at all.
+///
+/// # Errors
+/// Names the file.
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    replace::replace(path, text).map_err(|error| {
+        Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
+    })
 }

@@ -10,20 +10,19 @@ mod survey;
 mod target;
 mod untried;
 
-use std::io::{IsTerminal, Write, stdout};
-use std::path::PathBuf;
+use std::io::Write;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Context, output, write_file};
+use super::{Context, output, stdout_takes_colour, write_file};
 use crate::cli::{DiagnoseArgs, DiagnoseCommand, DiagnosisOutput};
 use crate::diagnose::select::Selection;
 use crate::diagnose::{Case, Diagnosis, Status};
 use crate::exit::{Code, Failure};
 use crate::registry::Registry;
-use crate::report::{diagnosis, message, terminal};
-use crate::settings::{self, DEFAULT_SUBNET_FILE};
+use crate::report::{diagnosis, message};
+use crate::settings;
 use case::Gathering;
 use round::Held;
 
@@ -49,7 +48,11 @@ pub async fn run(args: &DiagnoseArgs, ctx: &Context, out: &mut dyn Write) -> Res
         return finish(args, &selection, &cases, &[], out);
     }
     let registry = registry(ctx)?;
-    let gathering = Gathering::new(args, registry, subnet_file(args, ctx))?;
+    let gathering = Gathering::new(
+        args,
+        registry,
+        settings::subnet_file(args.subnet_file.as_deref(), &ctx.env),
+    )?;
     let mut held = Held::default();
     // Before anything is made, so that no signal comes too early.
     let mut interrupts = Interrupts::new()?;
@@ -94,16 +97,16 @@ fn finish(
     }
     let nodes = cases.iter().map(|case| case.nodes.len()).max().unwrap_or(0);
     let text = match args.output {
-        DiagnosisOutput::Table => diagnosis::table(&diagnosis, selection, nodes, colour()),
+        DiagnosisOutput::Table => {
+            diagnosis::table(&diagnosis, selection, nodes, stdout_takes_colour())
+        }
         DiagnosisOutput::Json => diagnosis::json(&diagnosis).map_err(Failure::could_not_run)?,
         DiagnosisOutput::Short => diagnosis::short(&diagnosis),
     };
     out.write_all(text.as_bytes()).map_err(output)?;
     if let Some(path) = &args.junit {
         let text = diagnosis::junit(&diagnosis, selection);
-        write_file::replace(path, &text).map_err(|error| {
-            Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
-        })?;
+        write_file(path, &text)?;
     }
     Ok(code(&diagnosis))
 }
@@ -125,28 +128,6 @@ fn registry(ctx: &Context) -> Result<Registry, Failure> {
     let registry = Registry::new(options).map_err(Failure::usage)?;
     registry.warnings().iter().for_each(message::warning);
     Ok(registry)
-}
-
-fn subnet_file(args: &DiagnoseArgs, ctx: &Context) -> PathBuf {
-    let variable = || {
-        ["FLANNELCTL_SUBNET_FILE", "FLANNELD_SUBNET_FILE"]
-            .iter()
-            .find_map(|name| ctx.env.get(name))
-    };
-    match &args.subnet_file {
-        Some(path) => path.clone(),
-        None => variable().unwrap_or(DEFAULT_SUBNET_FILE).into(),
-    }
-}
-
-/// Whether stdout takes colours.
-fn colour() -> bool {
-    let variable = |name| std::env::var(name).ok();
-    terminal::wants_colour(
-        stdout().is_terminal(),
-        variable("NO_COLOR").as_deref(),
-        variable("TERM").as_deref(),
-    )
 }
 
 /// Ctrl-C and SIGTERM.

@@ -88,9 +88,7 @@ pub fn save(path: &Path, cases: &[Case]) -> Result<(), Failure> {
         many => json::pretty(&many),
     };
     let text = text.map_err(Failure::could_not_run)?;
-    write_file::replace(path, &text).map_err(|error| {
-        Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
-    })
+    write_file(path, &text)
 }
 
 /// `--from-case`.
