@@ -31,6 +31,7 @@ fn goal() -> Goal {
         network: "10.5.0.0/16".parse().unwrap(),
         peers: Vec::new(),
         blackhole: false,
+        former: None,
     }
 }
 

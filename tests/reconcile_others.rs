@@ -7,6 +7,7 @@ mod reconcile_support;
 use std::sync::Arc;
 
 use flannelctl::agent::reconcile::Reconciler;
+use flannelctl::plan::Former;
 use flannelctl::subnet::network::Backend;
 use reconcile_support::*;
 
@@ -36,6 +37,69 @@ fn host_gw_routes_have_flannels_form_and_replace_foreign_ones() {
                 "unicast 10.5.10.0/24 via 192.0.2.9 dev eth0 proto static scope global",
             ]
         );
+    });
+}
+
+/// The longer prefix wins in the kernel: the peer's route is there and a part of its subnet goes elsewhere.
+#[test]
+#[ignore = "needs root: makes a network namespace"]
+fn a_route_into_a_peers_subnet_stays_and_is_told() {
+    in_namespace(|| {
+        ip("route add 10.5.1.128/25 via 192.0.2.77 proto static"); // an admin's
+        ip("route add 10.5.2.7/32 via 192.0.2.77"); // by hand, without a protocol
+        ip("route add 10.5.9.128/25 via 192.0.2.77 proto static"); // nobody's subnet
+        let mut reconciler = Reconciler::open().unwrap();
+        let status = reconciler.once(&Arc::new(goal(Backend::HostGw, 3)));
+        let told: Vec<String> = status.failures.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "peer 10.5.1.0/24: this host has a route of its own to 10.5.1.128/25 via 192.0.2.77, which takes a \
+                 part of it out of the overlay; `ip route del 10.5.1.128/25` gives it back",
+                "peer 10.5.2.0/24: this host has a route of its own to 10.5.2.7/32 via 192.0.2.77, which takes a \
+                 part of it out of the overlay; `ip route del 10.5.2.7/32` gives it back",
+            ]
+        );
+        assert_eq!(routes_in_network().len(), 6, "{:?}", routes_in_network());
+    });
+}
+
+/// The config's Network was changed between two runs of the agent.
+#[test]
+#[ignore = "needs root: makes a network namespace"]
+fn what_served_the_network_before_goes_with_it() {
+    in_namespace(|| {
+        let mut reconciler = Reconciler::open().unwrap();
+        for route in [
+            "10.6.1.0/24 via 192.0.2.101", // the agent's, of the run before
+            "10.6.3.0/24 via 192.0.2.9 proto static", // an admin's
+            "10.6.4.0/25 via 192.0.2.9",   // no node's subnet there
+            "blackhole 10.6.2.0/24 metric 4294967295", // the agent's
+            "10.7.1.0/24 via 192.0.2.101", // of no network of ours
+        ] {
+            let blackhole = route.strip_prefix("blackhole ");
+            ip(&match blackhole {
+                Some(rest) => format!("route add blackhole {rest}"),
+                None => format!("route add {route}"),
+            });
+        }
+        let mut goal = goal(Backend::HostGw, 1);
+        goal.former = Some(Former {
+            network: "10.6.0.0/16".parse().unwrap(),
+            own: "10.6.2.0/24".parse().unwrap(),
+        });
+        reach(&mut reconciler, &goal);
+        let left = ip("-d route show root 10.6.0.0/15");
+        let left: Vec<&str> = left.lines().map(str::trim).collect();
+        assert_eq!(
+            left,
+            [
+                "unicast 10.6.3.0/24 via 192.0.2.9 dev eth0 proto static scope global",
+                "unicast 10.6.4.0/25 via 192.0.2.9 dev eth0 proto boot scope global",
+                "unicast 10.7.1.0/24 via 192.0.2.101 dev eth0 proto boot scope global",
+            ]
+        );
+        assert_eq!(routes_in_network().len(), 1);
     });
 }
 

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::kernel::file::{FileError, write_atomic};
+use crate::plan::Former;
 use crate::subnet::envfile::{self, PreviousSubnets, SubnetEnv};
 
 /// Everybody may read: Docker's units, CNI plugins, shells.
@@ -130,6 +131,16 @@ impl RuntimeFolder {
         let assignments = envfile::parse(&text).ok()?;
         let network = assignments.iter().rfind(|a| a.key == "FLANNEL_NETWORK")?;
         network.value.parse::<Ipv4Net>().ok().map(|net| net.trunc())
+    }
+
+    /// Where an earlier run worked, when that was another network or another length of subnets.
+    pub fn former(&self, network: Ipv4Net, subnet_len: u8) -> Option<Former> {
+        let former = Former {
+            network: self.network()?,
+            own: self.previous_subnets().v4?,
+        };
+        let differs = former.network != network || former.own.prefix_len() != subnet_len;
+        (differs && former.network.contains(&former.own)).then_some(former)
     }
 
     /// Publishes the node's subnet for Docker.

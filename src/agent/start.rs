@@ -202,6 +202,7 @@ pub async fn prepare(
         network: chosen.pool.network,
         peers: Vec::new(),
         blackhole: settings.blackhole,
+        former: None,
     };
     let status = tokio::task::block_in_place(|| reconciler.once(&Arc::new(goal.clone())));
     fail_on_own(&status)?;
@@ -278,7 +279,19 @@ pub async fn stand_up(
         .map_err(Failure::could_not_run)?;
     let goal = peering.goal(&snapshot, &host);
     let started = Instant::now();
-    let status = tokio::task::block_in_place(|| reconciler.once(&goal));
+    // Before subnet.env forgets the network that was before.
+    let former = folder.former(chosen.pool.network, chosen.pool.subnet_len);
+    if let Some(former) = former {
+        tracing::info!(
+            "this host was in the network {} before: what it held for it is removed",
+            former.network
+        );
+    }
+    let first = Arc::new(Goal {
+        former,
+        ..(*goal).clone()
+    });
+    let status = tokio::task::block_in_place(|| reconciler.once(&first));
     fail_on_own(&status)?;
     tracing::info!(
         peers = goal.peers.len(),

@@ -87,5 +87,6 @@ fn nothing(network: Ipv4Net, own: Option<Ipv4Net>) -> Goal {
         network,
         peers: Vec::new(),
         blackhole: false,
+        former: None,
     }
 }

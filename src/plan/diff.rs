@@ -63,7 +63,16 @@ pub fn diff(observed: &Observed, desired: &Desired) -> Vec<Change> {
     );
     removals.append(&mut stale);
     let kept = desired.device.name();
-    removals.extend(leftovers(observed, content.network, kept, Reason::Leftover));
+    for network in [Some(content.network), former(content)]
+        .into_iter()
+        .flatten()
+    {
+        for leftover in leftovers(observed, network, kept, Reason::Leftover) {
+            if !removals.contains(&leftover) {
+                removals.push(leftover);
+            }
+        }
+    }
     changes.append(&mut removals);
     changes
 }
@@ -80,6 +89,10 @@ pub fn cleanup(observed: &Observed, goal: &Goal) -> Vec<Change> {
     let kept = device.map(|link| link.name.as_str());
     changes.extend(leftovers(observed, goal.network, kept, Reason::Cleanup));
     changes
+}
+
+fn former(content: &Content) -> Option<Ipv4Net> {
+    content.former.map(|former| former.network)
 }
 
 /// Brings the vxlan device into its form. Returns the link when it is there and can stay.
@@ -166,7 +179,9 @@ fn address(
     for address in observed.addresses.iter().filter(|a| a.index == link.index) {
         if address.peer.is_none() && address.net == Ipv4Net::from(wanted) {
             missing = false;
-        } else if content.network.contains(&address.net.addr()) {
+        } else if content.network.contains(&address.net.addr())
+            || former(content).is_some_and(|network| network.contains(&address.net.addr()))
+        {
             removals.push(Change::DeleteAddress(*address));
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ipnet::Ipv4Net;
 
 use super::change::Change;
-use super::goal::Goal;
+use super::goal::{Former, Goal};
 use super::state::{Content, Observed, Protocol, Route, RouteKind, Scope};
 
 /// Metric of the blackhole route: behind everything, so that the container bridge's own route wins
@@ -43,7 +43,11 @@ pub fn routes(
         }
         for route in &observed.routes {
             let spare = !wanted.contains(&route.destination) || route.metric != 0 || route.tos != 0;
-            if spare && is_flannels(route, content.network, content.own, device) {
+            let left = content.former.filter(|_| route.destination != content.own);
+            if spare
+                && (is_flannels(route, content.network, content.own, device)
+                    || left.is_some_and(|former| is_formers(route, former, device)))
+            {
                 doomed.push(route);
             }
         }
@@ -95,7 +99,12 @@ fn serves(there: &Route, wanted: &Route) -> bool {
 
 /// flannel's own: through its device, or in the form of host-gw and DirectRouting, which is a boot
 /// route through a gateway to a whole subnet.
-fn is_flannels(route: &Route, network: Ipv4Net, own: Ipv4Net, device: Option<u32>) -> bool {
+pub(super) fn is_flannels(
+    route: &Route,
+    network: Ipv4Net,
+    own: Ipv4Net,
+    device: Option<u32>,
+) -> bool {
     if !network.contains(&route.destination)
         || route.kind != RouteKind::Unicast
         || route.protocol == Protocol::Kernel
@@ -112,6 +121,20 @@ fn is_flannels(route: &Route, network: Ipv4Net, own: Ipv4Net, device: Option<u32
         && route.tos == 0
         && route.destination.prefix_len() == own.prefix_len()
         && route.destination != own
+}
+
+/// What an agent left in the network it worked in before. There nothing else of flannel's stands, so a gateway
+/// that is itself in that network shows that it is somebody else's by now.
+fn is_formers(route: &Route, former: Former, device: Option<u32>) -> bool {
+    let Former { network, own } = former;
+    if device.is_some() && route.oif == device {
+        return is_flannels(route, network, own, device);
+    }
+    is_flannels(route, network, own, None)
+        && route
+            .gateway
+            .is_some_and(|gateway| !network.contains(&gateway))
+        || is_our_blackhole(route, network)
 }
 
 fn is_our_blackhole(route: &Route, network: Ipv4Net) -> bool {

@@ -30,6 +30,18 @@ pub struct Goal {
     pub peers: Vec<Peer>,
     /// Keep a blackhole route for the own subnet, behind the container bridge's.
     pub blackhole: bool,
+    /// Where this host's agent worked before, when that was another network or another length of subnets:
+    /// what it made there is removed.
+    pub former: Option<Former>,
+}
+
+/// The network and the own subnet of an earlier run on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Former {
+    /// The flannel network.
+    pub network: Ipv4Net,
+    /// Base of the own subnet; its length is that of the peers' routes.
+    pub own: Ipv4Net,
 }
 
 /// This host's own side.

@@ -57,6 +57,7 @@ fn content(goal: &Goal, own: Ipv4Net, observed: &Observed, problems: &mut Vec<Pr
         fdb: Vec::new(),
         routes,
         blackhole: goal.blackhole,
+        former: goal.former,
         hold: ext.is_none(),
     }
 }

@@ -21,7 +21,7 @@ use crate::subnet::network::Backend;
 pub use change::Change;
 pub use diff::{cleanup, diff};
 pub use diff_routes::BLACKHOLE_METRIC;
-pub use goal::{External, Goal, Host, Peer, mtu};
+pub use goal::{External, Former, Goal, Host, Peer, mtu};
 pub use problem::Problem;
 pub use state::{Desired, Mac, Observed};
 pub use underlay::host_nets;

@@ -71,7 +71,30 @@ pub enum Problem {
     /// A peer has a subnet that this host is itself connected to: the kernel's own route stays.
     #[error("no route to {0}: an interface of this host is itself in that network")]
     Connected(Ipv4Net),
+    /// A route of this host takes traffic for a part of a peer's subnet (udp: for any of it) elsewhere. It is
+    /// the host's and stays; the rest of the subnet is served.
+    #[error("peer {subnet}: {}", diverted(.subnet, .destination, .gateway))]
+    Diverted {
+        /// The peer's subnet.
+        subnet: Ipv4Net,
+        /// The route's destination.
+        destination: Ipv4Net,
+        /// Its next hop, where it has one.
+        gateway: Option<Ipv4Addr>,
+    },
     /// udp: this host is itself connected to the whole flannel network: the kernel's own route stays.
     #[error("no route to the flannel network {0}: an interface of this host is itself in it")]
     NetworkConnected(Ipv4Net),
+}
+
+fn diverted(subnet: &Ipv4Net, destination: &Ipv4Net, gateway: &Option<Ipv4Addr>) -> String {
+    let via = gateway.map_or_else(String::new, |gateway| format!(" via {gateway}"));
+    let what = match destination.contains(subnet) {
+        true => "it",
+        false => "a part of it",
+    };
+    format!(
+        "this host has a route of its own to {destination}{via}, which takes {what} out of the overlay; \
+         `ip route del {destination}` gives it back"
+    )
 }

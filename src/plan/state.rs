@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::goal::Former;
 use super::problem::Problem;
 
 /// The kernel's default VXLAN port, unless the module was loaded with another.
@@ -338,6 +339,8 @@ pub struct Content {
     pub routes: Vec<Route>,
     /// Keep a blackhole route for the own subnet.
     pub blackhole: bool,
+    /// Where this host's agent worked before: what it left there goes.
+    pub former: Option<Former>,
     /// The peers could not be planned now (underlay down): leave theirs as it is.
     pub hold: bool,
 }

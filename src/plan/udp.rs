@@ -35,6 +35,15 @@ pub fn desired(goal: &Goal, observed: &Observed) -> Desired {
     if foreign {
         problems.push(Problem::NetworkConnected(network));
     }
+    if let Some(own) = goal.own {
+        underlay::diverted(
+            goal,
+            own.trunc(),
+            goal.peers.iter(),
+            observed,
+            &mut problems,
+        );
+    }
     let content = goal
         .own
         .filter(|_| device != Device::None)
@@ -46,6 +55,7 @@ pub fn desired(goal: &Goal, observed: &Observed) -> Desired {
             fdb: Vec::new(),
             routes: vec![Route::flannel(network, None, None)],
             blackhole: goal.blackhole,
+            former: goal.former,
             hold: false,
         });
     Desired {

@@ -6,9 +6,11 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::diff_routes::is_flannels;
 use super::goal::{Goal, Peer};
 use super::problem::Problem;
 use super::state::{Link, Observed, Protocol, Route, RouteKind};
+use crate::subnet::network::Backend;
 use crate::subnet::standing::HostNets;
 
 /// The interface that carries the overlay: by name, else (renamed) by index. Notes in `problems` when it
@@ -66,7 +68,46 @@ pub fn servable<'a>(
             served.push(peer);
         }
     }
+    diverted(goal, own, served.iter().copied(), observed, problems);
     served
+}
+
+/// Notes the host's own routes inside the network that win over those to `peers` because they are more
+/// specific: to a part of a peer's subnet, and where one route leads to all peers (udp) to all of it.
+pub fn diverted<'a>(
+    goal: &Goal,
+    own: Ipv4Net,
+    peers: impl Iterator<Item = &'a Peer> + Clone,
+    observed: &Observed,
+    problems: &mut Vec<Problem>,
+) {
+    let one_route = matches!(goal.backend, Backend::Udp { .. });
+    let device = goal
+        .device_name()
+        .and_then(|name| observed.link(&name))
+        .map(|link| link.index);
+    let network = goal.network.trunc();
+    let foreign = observed.routes.iter().filter(|route| {
+        route.protocol != Protocol::Kernel
+            && route.tos == 0
+            && route.destination != network
+            && network.contains(&route.destination)
+            && !is_flannels(route, network, own, device)
+    });
+    for route in foreign {
+        let destination = route.destination;
+        for peer in peers.clone() {
+            let subnet = peer.subnet.trunc();
+            let part = subnet != destination && subnet.contains(&destination);
+            if part || one_route && destination.contains(&subnet) {
+                problems.push(Problem::Diverted {
+                    subnet,
+                    destination,
+                    gateway: route.gateway,
+                });
+            }
+        }
+    }
 }
 
 /// Answers who is on-link, from the routes that are not flannel's.

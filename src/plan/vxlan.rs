@@ -64,6 +64,7 @@ fn content(
         fdb: Vec::with_capacity(goal.peers.len()),
         routes: Vec::with_capacity(goal.peers.len()),
         blackhole: goal.blackhole,
+        former: goal.former,
         hold: options.direct_routing && !ext.up,
     };
     if content.hold {

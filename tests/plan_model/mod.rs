@@ -55,6 +55,7 @@ pub fn goal(backend: Backend, peers: &[u8]) -> Goal {
         network: net("10.5.0.0/16"),
         peers: peers.iter().copied().map(peer).collect(),
         blackhole: false,
+        former: None,
     }
 }
 

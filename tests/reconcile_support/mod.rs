@@ -86,6 +86,7 @@ pub fn goal(backend: Backend, count: u16) -> Goal {
         network: "10.5.0.0/16".parse().unwrap(),
         peers: (1..=count).map(peer).collect(),
         blackhole: false,
+        former: None,
     }
 }
 
