@@ -16,6 +16,7 @@ pub mod cli;
 pub mod commands;
 pub mod diagnose;
 pub mod docker;
+pub mod embedded;
 pub mod exit;
 pub mod forward;
 pub mod kernel;
