@@ -26,6 +26,14 @@ impl Embedded {
         Self::start_with(Options::default())
     }
 
+    /// An empty one whose member has a name.
+    pub fn named(name: &str) -> Self {
+        Self::start_with(Options {
+            name: name.to_owned(),
+            ..Options::default()
+        })
+    }
+
     /// An empty one.
     pub fn start_with(options: Options) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();

@@ -84,8 +84,10 @@ struct Writes<'a> {
 
 impl<'a> Writes<'a> {
     fn of(operations: &'a [Operation]) -> Result<Self, Refusal> {
-        let mut all = Self::default();
-        all.deletes = operations.iter().filter_map(deleted).collect();
+        let mut all = Self {
+            deletes: operations.iter().filter_map(deleted).collect(),
+            ..Self::default()
+        };
         for nested in operations.iter().filter_map(nested) {
             let success = Self::of(&nested.success)?;
             let failure = Self::of(&nested.failure)?;

@@ -370,11 +370,10 @@ impl Keyspace {
             main: revision,
             sub: 0,
         };
-        let last = Moment {
-            main: self.revision.max(revision.saturating_sub(1)),
-            sub: i64::MAX,
-        };
-        self.history.range(first..=last).filter_map(|(at, key)| {
+        let committed = self.revision;
+        let writes = self.history.range(first..);
+        let writes = writes.take_while(move |(at, _)| at.main <= committed);
+        writes.filter_map(|(at, key)| {
             let versions = self.keys.get(key)?;
             let found = versions
                 .binary_search_by_key(at, |version| version.at)

@@ -2,6 +2,9 @@
 
 use std::ops::Bound;
 
+/// From where to where, for an ordered map.
+pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Keys from a first one on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Span {
@@ -55,7 +58,7 @@ impl Span {
     }
 
     /// For an ordered map; none for an empty span.
-    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         let from = Bound::Included(self.from.as_slice());
         let end = match &self.end {
             End::Alone => Bound::Included(self.from.as_slice()),
