@@ -4,9 +4,10 @@
 
 mod lab;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::{Container, Dockerd, Host, Lab, Overlay, until};
+use lab::{Container, Dockerd, Host, Lab, Overlay, http_get, until};
 
 /// One firewall resync (5 s by default) and what a lost ping takes.
 const RESYNC: Duration = Duration::from_secs(8);
@@ -99,4 +100,31 @@ fn rules_with(host: &Host, text: &str) -> Vec<String> {
         .lines()
         .filter(|line| line.starts_with("-A") && line.contains(text));
     rules.map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs root: network namespaces, etcd"]
+fn a_rule_that_drops_the_overlay_is_told_by_readyz_while_it_stands() {
+    let overlay = Overlay::with(
+        Lab::new(1),
+        &["--backend", "vxlan"],
+        &["--healthz-port", "8471"],
+    );
+    let host = overlay.node(0);
+    let address = SocketAddr::from((host.address, 8471));
+    let ask = |path: &str| http_get(host, address, path).unwrap_or_default();
+    assert_eq!(ask("/readyz").0, 200);
+    host.run("iptables", &["-N", "DOCKER-USER"]);
+    host.run("iptables", &["-I", "FORWARD", "-j", "DOCKER-USER"]);
+    let dropping = ["-A", "DOCKER-USER", "-d", "10.1.0.0/16", "-j", "DROP"];
+    host.run("iptables", &dropping);
+    until("/readyz to tell of the rule", RESYNC, || {
+        let (status, text) = ask("/readyz");
+        (status == 503 && text.contains("DOCKER-USER")).then_some(())
+    });
+    assert_eq!(ask("/healthz").0, 200, "a restart would not mend it");
+    host.run("iptables", &["-F", "DOCKER-USER"]);
+    until("readiness", RESYNC, || {
+        (ask("/readyz").0 == 200).then_some(())
+    });
 }

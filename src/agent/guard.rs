@@ -43,6 +43,8 @@ pub struct FirewallStatus {
     pub last_ok: Option<Instant>,
     /// What is wrong now, one sentence each, with the remedy; free of control characters.
     pub problems: Vec<String>,
+    /// The first of the problems that costs overlay traffic.
+    pub stops: Option<String>,
     /// How often rules were written after the first time.
     pub repairs: u64,
 }
@@ -90,6 +92,13 @@ impl FirewallStatus {
             }
         }
         self.problems = round.problems(goal);
+        self.stops = round.stops(goal);
+    }
+
+    /// Takes over that nothing could be read.
+    fn unread(&mut self, error: &FirewallError) {
+        self.problems = vec![error.to_string()];
+        self.stops = self.problems.first().cloned();
     }
 }
 
@@ -125,7 +134,7 @@ pub async fn install_with(
         }
         Err(error) if goal.ip_masq => Err(error),
         Err(error) => {
-            status.problems = vec![error.to_string()];
+            status.unread(&error);
             Ok(status)
         }
     }
@@ -209,7 +218,7 @@ pub async fn guard(
                     status.take(round, &wanted);
                     status.repairs += u64::from(!fresh && !round.written.is_empty());
                 }
-                Err(error) => status.problems = vec![error.to_string()],
+                Err(error) => status.unread(error),
             });
         }
         // Wait for a reason to check again.

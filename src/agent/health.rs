@@ -1,5 +1,5 @@
 //! `/healthz` and `/readyz`, which tell the truth: alive while every part of the agent moves, ready while the
-//! lease runs and the own side of the network stands. What a restart cannot mend (etcd away, a lease that ran
+//! lease runs, the own side of the network stands and no firewall rule is in its way. What a restart cannot mend (etcd away, a lease that ran
 //! out meanwhile) is no reason to be restarted: it would end the udp data path for nothing. Peers that cannot
 //! be programmed change neither.
 
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::guard::FirewallStatus;
 use super::keep::{LeaseStatus, Trouble};
 use super::reconcile::{Failure, ReconcileStatus};
 
@@ -31,6 +32,7 @@ pub struct Vitals {
 struct Parts {
     reconcile: watch::Receiver<ReconcileStatus>,
     lease: watch::Receiver<LeaseStatus>,
+    firewall: watch::Receiver<FirewallStatus>,
 }
 
 /// Why the agent is not healthy or not ready.
@@ -51,6 +53,9 @@ pub enum Ill {
     /// The own side of the network is not as it should be.
     #[error("{0}")]
     Kernel(Failure),
+    /// The firewall drops overlay traffic, or our rules are not in place.
+    #[error("the firewall stands in the way: {0}")]
+    Firewall(String),
 }
 
 impl Vitals {
@@ -59,8 +64,13 @@ impl Vitals {
         &self,
         reconcile: watch::Receiver<ReconcileStatus>,
         lease: watch::Receiver<LeaseStatus>,
+        firewall: watch::Receiver<FirewallStatus>,
     ) {
-        self.parts.send_replace(Some(Parts { reconcile, lease }));
+        self.parts.send_replace(Some(Parts {
+            reconcile,
+            lease,
+            firewall,
+        }));
     }
 
     /// The life ended; what it left says nothing about the next one.
@@ -83,7 +93,8 @@ impl Vitals {
         }
     }
 
-    /// Ready: alive, the lease runs and is ours, and device, address and own routes are in place.
+    /// Ready: alive, the lease runs and is ours, device, address and own routes are in place, and the firewall
+    /// lets overlay traffic pass.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -108,7 +119,11 @@ impl Vitals {
             .iter()
             .find(|f| !f.concerns_peer())
             .cloned();
-        own.map_or(Ok(()), |failure| Err(Ill::Kernel(failure)))
+        if let Some(failure) = own {
+            return Err(Ill::Kernel(failure));
+        }
+        let blocked = parts.firewall.borrow().stops.clone();
+        blocked.map_or(Ok(()), |reason| Err(Ill::Firewall(reason)))
     }
 }
 
@@ -176,8 +191,17 @@ mod tests {
             ..ReconcileStatus::default()
         };
         let (_reconcile_in, reconcile_out) = watch::channel(status);
-        vitals.started(reconcile_out, lease_out);
+        let (firewall_in, firewall_out) = watch::channel(FirewallStatus::default());
+        vitals.started(reconcile_out, lease_out, firewall_out);
         assert_eq!(vitals.ready(now), Ok(()));
+        let dropped = FirewallStatus {
+            stops: Some("FORWARD drops".to_owned()),
+            ..FirewallStatus::default()
+        };
+        firewall_in.send_replace(dropped);
+        assert!(matches!(vitals.ready(now), Err(Ill::Firewall(_))));
+        assert_eq!(vitals.alive(now), Ok(()), "a restart would not mend it");
+        firewall_in.send_replace(FirewallStatus::default());
         assert_eq!(vitals.alive(now + STALLED * 2), Err(Ill::Stalled));
         lease_in.send_replace(lease(None, Some(Trouble::Deleted)));
         assert_eq!(vitals.ready(now), Err(Ill::Lease(Trouble::Deleted)));
@@ -201,8 +225,9 @@ mod tests {
                 ..ReconcileStatus::default()
             });
             let (lease_in, lease) = watch::channel(lease(None, None));
-            vitals.started(reconcile, lease);
-            (reconcile_in, lease_in)
+            let (firewall_in, firewall) = watch::channel(FirewallStatus::default());
+            vitals.started(reconcile, lease, firewall);
+            (reconcile_in, lease_in, firewall_in)
         };
         drop(begin(now));
         let later = now + STALLED * 2;

@@ -168,7 +168,8 @@ async fn begin(
         margin: settings.renew_margin,
     };
     let (lease_in, lease) = watch::channel(keeper.status(Instant::now()));
-    vitals.started(status.clone(), lease);
+    let (firewall_in, firewall) = watch::channel(firewall);
+    vitals.started(status.clone(), lease, firewall);
     notify::ready(&format!(
         "{} with {} peers",
         keeper.held.key,
@@ -191,7 +192,6 @@ async fn begin(
     );
     let rules = start::firewall_goal(settings, &chosen, &base);
     let (rules_in, rules) = watch::channel(rules);
-    let (firewall_in, _) = watch::channel(firewall);
     let options = GuardOptions {
         resync: settings.firewall_resync.unwrap_or_default(),
         prefer_nft: chosen.config.nftables,

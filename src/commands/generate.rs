@@ -1,6 +1,8 @@
 //! `generate`: manual pages and completions, so that they never differ from the command line itself. The
 //! repository holds them in `man/` and `completions/`; `tests/generated.rs` keeps them current.
 
+mod tidy;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -17,6 +19,9 @@ use crate::exit::{Code, Failure};
 const EXIT_CODES: &str = "\
 Exit codes:
   0 done   1 problems found   2 usage   3 could not run   4 inconclusive   130 interrupted";
+
+/// The day of the manual's last change; pages carry it, and it is no matter of when they are generated.
+const DATE: &str = "2026-11-26";
 
 /// Runs the command; prints the names of the files.
 ///
@@ -65,7 +70,10 @@ fn manual() -> Result<Vec<(String, String)>, Failure> {
 }
 
 fn page(command: &clap::Command) -> Result<(String, String), Failure> {
+    let name = Man::new(command.clone()).get_filename();
     let man = Man::new(command.clone())
+        .title(name.trim_end_matches(".1").to_uppercase())
+        .date(DATE)
         .source(concat!("flannelctl ", env!("CARGO_PKG_VERSION")))
         .manual("flannelctl");
     let mut bytes = Vec::new();
@@ -86,8 +94,7 @@ fn page(command: &clap::Command) -> Result<(String, String), Failure> {
         sections(&extra).to_writer(&mut bytes)
     };
     render().map_err(Failure::could_not_run)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok((man.get_filename(), text))
+    Ok((name, tidy::tidy(&String::from_utf8_lossy(&bytes))))
 }
 
 /// The usage line: the full list of options stands below it.

@@ -26,11 +26,23 @@ pub struct Round {
 impl Round {
     /// What is wrong, one sentence each.
     pub fn problems(&self, goal: &FirewallGoal) -> Vec<String> {
+        let found = self.findings.iter().map(ToString::to_string);
+        self.unwritten(goal).chain(found).collect()
+    }
+
+    /// The first thing that is wrong and costs overlay traffic.
+    pub fn stops(&self, goal: &FirewallGoal) -> Option<String> {
+        let found = self.findings.iter().filter(|found| found.stops_traffic());
+        self.unwritten(goal)
+            .chain(found.map(ToString::to_string))
+            .next()
+    }
+
+    fn unwritten(&self, goal: &FirewallGoal) -> impl Iterator<Item = String> {
         let unable =
             (self.choice.is_none() && goal.ip_masq).then(|| FirewallError::NoProgram.to_string());
         let failed = self.failed.iter().map(|(_, error)| error.to_string());
-        let found = self.findings.iter().map(ToString::to_string);
-        unable.into_iter().chain(failed).chain(found).collect()
+        unable.into_iter().chain(failed)
     }
 }
 

@@ -44,6 +44,13 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// Whether overlay traffic is lost by it; masqueraded twice, it arrives all the same.
+    pub fn stops_traffic(&self) -> bool {
+        !matches!(self, Finding::DoubleMasquerade { .. })
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
