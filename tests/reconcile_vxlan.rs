@@ -119,7 +119,7 @@ fn takes_over_flannelds_device_and_clears_its_leftovers() {
         ip("address add 10.5.0.1/24 dev docker0");
         ip("link set docker0 up");
         ip("route add 10.99.0.0/24 via 192.0.2.9");
-        ip("route add 10.5.3.128/25 via 192.0.2.9");
+        ip("route add 10.5.203.128/25 via 192.0.2.9");
         ip("route add 10.5.200.0/24 via 192.0.2.9 proto static");
         ip("route add 10.5.201.0/24 via 192.0.2.9"); // a stale direct route
         let (mac, index) = (mac_of("flannel.1"), index_of("flannel.1"));
@@ -131,7 +131,7 @@ fn takes_over_flannelds_device_and_clears_its_leftovers() {
         let routes = ip("route");
         for kept in [
             "10.99.0.0/24 via 192.0.2.9",
-            "10.5.3.128/25 via 192.0.2.9",
+            "10.5.203.128/25 via 192.0.2.9",
             "10.5.200.0/24 via 192.0.2.9 dev eth0 proto static",
             "10.5.0.0/24 dev docker0 proto kernel",
         ] {
