@@ -40,6 +40,7 @@ complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "agent" -d 'Ru
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "diagnose" -d 'Find where packets between nodes are lost, why, and what to do'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "docker-config" -d 'Print or write what Docker needs to live in this node\'s subnet'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "init" -d 'Write the network config that all agents read'
+complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "lab" -d 'A whole network on this one machine, to try and to break'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "leases" -d 'Show who owns which subnet'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "generate" -d 'Write manual pages or completions'
 complete -c flannelctl -n "__fish_flannelctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -184,6 +185,136 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l force -d 
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l nodes -d 'How many hosts [default: 3]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l backend -d 'How packets travel between them [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
+vxlan\t'The kernel\'s VXLAN'
+host-gw\t'Plain routes; all hosts must be on one link'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd -d 'An etcd to use, reached from this machine (http only); `embedded` for the store of the lab itself [default: the program etcd if it is on the path, else embedded]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "up" -d 'Raise a lab and leave it running in the background'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "down" -d 'Take the lab down, with everything that it made'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l nodes -d 'How many hosts [default: 3]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l backend -d 'How packets travel between them [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
+vxlan\t'The kernel\'s VXLAN'
+host-gw\t'Plain routes; all hosts must be on one link'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd -d 'An etcd to use, reached from this machine (http only); `embedded` for the store of the lab itself [default: the program etcd if it is on the path, else embedded]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from exec" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -s o -l output -d 'Form of the output' -r -f -a "table\t'For people'
+json\t'For programs (flannelctl/v1)'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -l undo -d 'Take the fault out again'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -s h -l help -d 'Print help'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l nodes -d 'How many hosts [default: 3]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l backend -d 'How packets travel between them [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
+vxlan\t'The kernel\'s VXLAN'
+host-gw\t'Plain routes; all hosts must be on one link'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd -d 'An etcd to use, reached from this machine (http only); `embedded` for the store of the lab itself [default: the program etcd if it is on the path, else embedded]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from hold" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -s h -l help -d 'Print help'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from idle" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "up" -d 'Raise a lab and leave it running in the background'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "down" -d 'Take the lab down, with everything that it made'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand leases" -s o -l output -d 'Form of the output' -r -f -a "table\t'For people'
 wide\t'With MAC, VNI, IPv6, etcd lease and revision'
 json\t'For programs (flannelctl/v1); with --watch one object a line'
@@ -215,11 +346,19 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -l etcd-
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "agent" -d 'Run the overlay on this host, in the foreground (flannel\'s agent)'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "diagnose" -d 'Find where packets between nodes are lost, why, and what to do'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "docker-config" -d 'Print or write what Docker needs to live in this node\'s subnet'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "init" -d 'Write the network config that all agents read'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "leases" -d 'Show who owns which subnet'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "generate" -d 'Write manual pages or completions'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init leases generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "agent" -d 'Run the overlay on this host, in the foreground (flannel\'s agent)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "diagnose" -d 'Find where packets between nodes are lost, why, and what to do'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "docker-config" -d 'Print or write what Docker needs to live in this node\'s subnet'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "init" -d 'Write the network config that all agents read'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "lab" -d 'A whole network on this one machine, to try and to break'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "leases" -d 'Show who owns which subnet'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "generate" -d 'Write manual pages or completions'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and not __fish_seen_subcommand_from agent diagnose docker-config init lab leases generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from diagnose" -f -a "explain" -d 'Explain a check: symptom, cause, remedy. Works offline'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "up" -d 'Raise a lab and leave it running in the background'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "down" -d 'Take the lab down, with everything that it made'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'

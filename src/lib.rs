@@ -9,6 +9,7 @@
 //! * `registry` (etcd) and `kernel` (Linux) touch the world; they know the pure types and never
 //!   each other.
 //! * `report` renders; it knows the pure types.
+//! * `lab` makes hosts in namespaces by `kernel`; `lab::plan` is pure.
 //! * `agent` and `commands` know everything below them; `agent` never knows `commands`.
 
 pub mod agent;
@@ -20,6 +21,7 @@ pub mod embedded;
 pub mod exit;
 pub mod forward;
 pub mod kernel;
+pub mod lab;
 pub mod packet;
 pub mod plan;
 pub mod registry;

@@ -35,12 +35,17 @@ fn main() -> ExitCode {
             .and_then(|runtime| {
                 // It removes what it made before it ends, and handles its signals for that.
                 let is_diagnose = matches!(cli.command, Command::Diagnose(_));
+                // It ends its other process at Ctrl-C.
+                let is_lab = matches!(cli.command, Command::Lab(_));
                 let mut out = std::io::stdout();
                 let command = commands::run(cli, env, &mut out);
                 if is_diagnose {
                     return runtime.block_on(command);
                 }
-                let result = runtime.block_on(until_interrupted(command));
+                let result = match is_lab {
+                    true => runtime.block_on(command),
+                    false => runtime.block_on(until_interrupted(command)),
+                };
                 // A question that was interrupted may still wait for a key on a thread of its own; nobody waits
                 // for that thread.
                 runtime.shutdown_background();

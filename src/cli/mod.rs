@@ -8,6 +8,7 @@ mod docker_config;
 mod etcd;
 mod generate;
 mod init;
+mod lab;
 mod leases;
 
 pub use agent::AgentArgs;
@@ -16,6 +17,7 @@ pub use docker_config::{DockerConfigArgs, DockerFormat};
 pub use etcd::EtcdArgs;
 pub use generate::{GenerateArgs, Generated};
 pub use init::{BackendName, InitArgs};
+pub use lab::{LabArgs, LabCommand, LabOutput, RaiseArgs};
 pub use leases::{LeasesArgs, LeasesOutput};
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -59,6 +61,8 @@ pub enum Command {
     DockerConfig(DockerConfigArgs),
     /// Write the network config that all agents read.
     Init(Box<InitArgs>),
+    /// A whole network on this one machine, to try and to break.
+    Lab(LabArgs),
     /// Show who owns which subnet.
     Leases(LeasesArgs),
     /// Write manual pages or completions.

@@ -6,6 +6,7 @@ pub mod diagnose;
 pub mod docker_config;
 pub mod generate;
 pub mod init;
+pub mod lab;
 pub mod leases;
 mod replace;
 
@@ -55,6 +56,7 @@ pub async fn run(cli: Cli, env: Environment, out: &mut dyn Write) -> Result<Code
         Command::DockerConfig(args) => docker_config::run(&args, &context, out).await,
         Command::Generate(args) => generate::run(&args, out),
         Command::Init(args) => init::run(&args, &context, out).await,
+        Command::Lab(args) => lab::run(&args, &context, out).await,
         Command::Leases(args) => leases::run(&args, &context, out).await,
     }
 }

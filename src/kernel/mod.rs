@@ -5,6 +5,7 @@
 pub mod apply;
 mod arp;
 mod capture;
+pub mod construct;
 pub mod containers;
 mod counters;
 mod docker;
@@ -25,7 +26,9 @@ pub mod monitor;
 pub mod netlink;
 pub mod netns;
 mod nft_trace;
+pub mod nursery;
 pub mod observe;
+pub mod offload;
 mod packet_socket;
 pub mod process;
 mod sight;

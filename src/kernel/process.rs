@@ -4,9 +4,11 @@
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// A capability that the agent needs.
+/// A capability that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
+    /// Network namespaces.
+    SysAdmin,
     /// Links, addresses, routes, TUN devices, firewall.
     NetAdmin,
     /// Raw sockets, which iptables opens.
@@ -17,6 +19,7 @@ impl Capability {
     /// Its name as in capabilities(7).
     pub fn name(self) -> &'static str {
         match self {
+            Self::SysAdmin => "CAP_SYS_ADMIN",
             Self::NetAdmin => "CAP_NET_ADMIN",
             Self::NetRaw => "CAP_NET_RAW",
         }
@@ -25,6 +28,7 @@ impl Capability {
     /// Bit number in linux/capability.h.
     fn bit(self) -> u32 {
         match self {
+            Self::SysAdmin => 21,
             Self::NetAdmin => 12,
             Self::NetRaw => 13,
         }
@@ -51,6 +55,17 @@ fn effective_set(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
+/// When a process began, in the kernel's ticks since the machine's start (field 22 of proc_pid_stat(5));
+/// `None` when there is no such process or it is a zombie.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may hold anything, parentheses too.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let started = fields.nth(18)?.parse().ok()?;
+    (state != "Z").then_some(started)
+}
+
 /// Lets the process die of SIGPIPE like every Unix tool, so that `flannelctl leases | head` is no error.
 /// For commands; the agent must survive a closed log pipe.
 pub fn die_of_broken_pipe() {
@@ -64,6 +79,14 @@ pub fn die_of_broken_pipe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_has_one_start() {
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        assert!(start_time(own).is_some_and(|ticks| ticks > 0));
+        assert_eq!(start_time(own), start_time(own));
+        assert_eq!(start_time(-1), None);
+    }
 
     #[test]
     fn reads_the_effective_set() {

@@ -1,5 +1,6 @@
 //! A spinner on stderr while etcd is asked. Nothing is drawn without a terminal.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -10,14 +11,14 @@ pub struct Spinner(ProgressBar);
 
 impl Spinner {
     /// Starts.
-    pub fn start(what: &'static str) -> Self {
+    pub fn start(what: impl Into<Cow<'static, str>>) -> Self {
         let bar = ProgressBar::new_spinner().with_message(what);
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(bar)
     }
 
     /// Says what goes on now.
-    pub fn say(&self, what: &'static str) {
+    pub fn say(&self, what: impl Into<Cow<'static, str>>) {
         self.0.set_message(what);
     }
 }
