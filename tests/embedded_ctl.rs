@@ -184,6 +184,8 @@ fn transactions() {
             ),
             script("\n\nput a 1\nput a 2\n\n\n"),
             script("\n\nput a 1\ndel a\n\n\n"),
+            script("\n\nput a 1\ndel a --from-key\n\n\n"),
+            script("\n\ndel 0 --from-key\nput a 1\n\n\n"),
             ("get '' --prefix -w json", ""),
         ],
         |_, text| text,

@@ -69,8 +69,8 @@ impl Span {
     }
 
     /// Whether etcd's check for overlapping writes takes a deleted span and a put key as
-    /// overlapping. It reads the end `\0` as that very key, so only the first key counts then.
+    /// overlapping. It reads the end `\0` as that very key, so an open span overlaps nothing.
     pub(super) fn clashes(&self, put: &[u8]) -> bool {
-        put == self.from || (self.end != End::Open && self.holds(put))
+        self.end != End::Open && self.holds(put)
     }
 }
