@@ -359,7 +359,7 @@ _flannelctl() {
             return 0
             ;;
         flannelctl__subcmd__diagnose)
-            opts="-o -v -h -V --all --mesh --source --count --subnet-file --only --skip --output --junit --timeout --save-case --from-case --list-checks --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version explain help"
+            opts="-o -v -h -V --all --mesh --source --count --subnet-file --only --skip --output --junit --write --timeout --save-case --from-case --list-checks --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -394,6 +394,10 @@ _flannelctl() {
                     return 0
                     ;;
                 --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -28,6 +28,7 @@ fn arm() -> Request {
         asked_by: Ipv4Addr::new(192, 0, 2, 11),
         endpoint: true,
         paths: Vec::new(),
+        packets: false,
     }
 }
 

@@ -52,6 +52,10 @@ pub struct DiagnoseArgs {
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
+    /// Also write the probe packets of all nodes to one pcapng file, with a comment for each.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+
     /// How long all of it may take, --mesh excepted [default: 10s].
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
@@ -145,4 +149,5 @@ Examples:
   flannelctl diagnose 10.5.7.23              to one container
   flannelctl diagnose 10.5.7.23 -o json | jq -r '.findings[] | [.id, .node, .summary] | @tsv'
   flannelctl diagnose --all --count 200      find small losses
+  flannelctl diagnose 10.5.7.23 --write way.pcapng && tcpdump -r way.pcapng
   flannelctl diagnose explain FL101";

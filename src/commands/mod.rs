@@ -90,8 +90,8 @@ fn stdout_takes_colour() -> bool {
 ///
 /// # Errors
 /// Names the file.
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    replace::replace(path, text).map_err(|error| {
+fn write_file(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Failure> {
+    replace::replace(path, content.as_ref()).map_err(|error| {
         Failure::could_not_run(format!("cannot write {}: {error}", path.display()))
     })
 }

@@ -13,7 +13,7 @@ const MODE: u32 = 0o644;
 ///
 /// # Errors
 /// Those of the file system; the old file is then untouched.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
@@ -38,7 +38,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = write_new(&temporary, text, old.as_ref())
+    let written = write_new(&temporary, content, old.as_ref())
         .and_then(|()| fs::rename(&temporary, &target))
         .and_then(|()| File::open(&folder)?.sync_all());
     if written.is_err() {
@@ -48,13 +48,13 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-fn write_new(path: &Path, text: &str, old: Option<&fs::Metadata>) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8], old: Option<&fs::Metadata>) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content)?;
     if let Some(old) = old
         && (old.uid(), old.gid()) != (file.metadata()?.uid(), file.metadata()?.gid())
     {

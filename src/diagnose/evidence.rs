@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use super::packets::PacketFact;
 use super::probe::IcmpError;
 
 /// All of one node.
@@ -47,6 +48,8 @@ pub struct NodeEvidence {
     pub nft_trace: Vec<TraceFact>,
     /// Probe packets at each point, in the order of time.
     pub seen: Vec<Sighting>,
+    /// The packets themselves, where they are asked for.
+    pub packets: Vec<PacketFact>,
     /// The points that were watched, whether or not anything was seen.
     pub points: Vec<PointFact>,
     /// ICMP errors on the underlay interface that quote our packets.

@@ -22,6 +22,9 @@ pub enum Request {
         endpoint: bool,
         /// Paths to watch for; their `to` may be 0.0.0.0 where the endpoint's address is not known yet.
         paths: Vec<Path>,
+        /// The packets themselves are wanted too.
+        #[serde(default)]
+        packets: bool,
     },
     /// Send the paths of which this node is the source, and tell the results.
     Send {

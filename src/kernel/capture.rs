@@ -12,12 +12,17 @@ use socket2::Socket;
 use super::packet_socket::{Packet, listen, lost, receive};
 use super::sight::{Probe, Recogniser};
 use crate::diagnose::evidence::{Point, PointFact, Sighting};
+use crate::diagnose::packets::{PacketFact, ProbeFact};
 use crate::diagnose::probe::IcmpError;
 
 /// Sightings kept at most; a mesh of 20 nodes makes some thousands.
 const MOST: usize = 50_000;
 /// Kinds of ICMP errors kept at most.
 const MOST_ERRORS: usize = 256;
+/// Packets kept whole at most, where they are asked for.
+const MOST_PACKETS: usize = 20_000;
+/// Bytes kept of each: all of a probe of the usual size in its outer packet.
+const KEPT: usize = 320;
 /// The largest packet.
 const PACKET: usize = 64 << 10;
 
@@ -34,6 +39,7 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Caught {
     pub seen: Vec<Sighting>,
+    pub packets: Vec<PacketFact>,
     pub points: Vec<PointFact>,
     pub errors: Vec<IcmpError>,
     /// The limit was reached.
@@ -53,17 +59,20 @@ struct Ear {
     live: bool,
 }
 
+/// What to look for, and whether to keep the packets.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub recogniser: Arc<Recogniser>,
+    pub keep: bool,
+}
+
 impl Capture {
     /// Starts. Interfaces that cannot be watched go into `missing`.
-    pub fn start(
-        places: Vec<Place>,
-        recogniser: Arc<Recogniser>,
-        missing: &mut Vec<String>,
-    ) -> Self {
+    pub fn start(places: Vec<Place>, look: Look, missing: &mut Vec<String>) -> Self {
         let mut refused = Vec::<(String, String)>::new();
         let mut ears = Vec::new();
         for place in places {
-            match listen(place.index, &recogniser) {
+            match listen(place.index, &look.recogniser) {
                 Ok(socket) => ears.push(Ear {
                     place,
                     socket,
@@ -79,7 +88,7 @@ impl Capture {
         let started = io::pipe().and_then(|(stop, bell)| {
             let thread = std::thread::Builder::new()
                 .name("capture".into())
-                .spawn(move || watch(ears, &recogniser, &stop))?;
+                .spawn(move || watch(ears, &look, &stop))?;
             Ok((bell, thread))
         });
         match started {
@@ -107,7 +116,7 @@ impl Capture {
     }
 }
 
-fn watch(mut ears: Vec<Ear>, recogniser: &Recogniser, stop: &PipeReader) -> Caught {
+fn watch(mut ears: Vec<Ear>, look: &Look, stop: &PipeReader) -> Caught {
     let mut caught = Caught::default();
     let mut buffer = vec![0; PACKET];
     loop {
@@ -123,7 +132,7 @@ fn watch(mut ears: Vec<Ear>, recogniser: &Recogniser, stop: &PipeReader) -> Caug
             .is_some_and(|events| !events.is_empty());
         drop(fds);
         for ear in &mut ears {
-            drain(ear, recogniser, &mut buffer, &mut caught);
+            drain(ear, look, &mut buffer, &mut caught);
         }
         match polled {
             Ok(_) | Err(nix::errno::Errno::EINTR) if !ended => {}
@@ -144,7 +153,7 @@ fn watch(mut ears: Vec<Ear>, recogniser: &Recogniser, stop: &PipeReader) -> Caug
     caught
 }
 
-fn drain(ear: &mut Ear, recogniser: &Recogniser, buffer: &mut [u8], caught: &mut Caught) {
+fn drain(ear: &mut Ear, look: &Look, buffer: &mut [u8], caught: &mut Caught) {
     loop {
         let packet = match receive(&ear.socket, buffer) {
             Ok(packet) => packet,
@@ -161,19 +170,25 @@ fn drain(ear: &mut Ear, recogniser: &Recogniser, buffer: &mut [u8], caught: &mut
         let underlay = matches!(ear.place.point, None | Some(Point::Underlay));
         // What passes over loopback is seen twice.
         if underlay && !(ear.place.point.is_none() && packet.outgoing) {
-            caught.error(recogniser.error(bytes));
+            let error = look.recogniser.error(bytes);
+            if look.keep && error.is_some() {
+                caught.keep(&ear.place, &packet, bytes, &[]);
+            }
+            caught.error(error);
         }
-        let (Some(point), Some(probe)) = (ear.place.point, recogniser.probe(bytes, packet.judge()))
-        else {
+        let Some(point) = ear.place.point else {
             continue;
         };
-        if caught.seen.len() < MOST {
-            caught
-                .seen
-                .push(sighting(point, &ear.place.interface, &packet, probe));
-        } else {
-            caught.cut = true;
+        let probes = look.recogniser.probes(bytes, packet.judge());
+        if look.keep && !probes.is_empty() {
+            caught.keep(&ear.place, &packet, bytes, &probes);
         }
+        caught.cut |= caught.seen.len() + probes.len() > MOST;
+        let room = MOST.saturating_sub(caught.seen.len());
+        let sightings = probes.into_iter().take(room);
+        let interface = &ear.place.interface;
+        let sightings = sightings.map(|probe| sighting(point, interface, &packet, probe));
+        caught.seen.extend(sightings);
     }
 }
 
@@ -198,6 +213,30 @@ fn sighting(point: Point, interface: &str, packet: &Packet, probe: Probe) -> Sig
 }
 
 impl Caught {
+    fn keep(&mut self, place: &Place, packet: &Packet, bytes: &[u8], probes: &[Probe]) {
+        if self.packets.len() >= MOST_PACKETS {
+            self.cut = true;
+            return;
+        }
+        let mut kept = packet.cooked().to_vec();
+        kept.extend(bytes.iter().take(KEPT));
+        self.packets.push(PacketFact {
+            interface: place.interface.clone(),
+            time_us: packet.time_us,
+            outgoing: packet.outgoing,
+            probes: probes
+                .iter()
+                .map(|probe| ProbeFact {
+                    path: probe.path,
+                    reply: probe.reply,
+                    sequence: probe.sequence,
+                })
+                .collect(),
+            length: u32::try_from(packet.length).unwrap_or(u32::MAX),
+            bytes: kept,
+        });
+    }
+
     fn error(&mut self, error: Option<IcmpError>) {
         let Some(error) = error else { return };
         if let Some(known) = self.errors.iter_mut().find(|known| known.is_like(&error)) {

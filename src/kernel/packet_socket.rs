@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::sight::{Judge, Recogniser};
 use super::sockopt::set_int;
+use crate::diagnose::packets::COOKED;
 
 /// Receive buffer wished for each socket, bytes.
 const BUFFER: usize = 2 << 20;
@@ -111,9 +112,24 @@ pub(super) struct Packet {
     pub otherhost: bool,
     status: u32,
     pub time_us: u64,
+    link: libc::sockaddr_ll,
 }
 
 impl Packet {
+    /// The link layer as the kernel tells it, in the form of LINKTYPE_LINUX_SLL2; without the interface's index,
+    /// which a reader on another host would take for one of its own.
+    pub fn cooked(&self) -> [u8; COOKED] {
+        let link = &self.link;
+        let mut header = [0; COOKED];
+        // Already in network byte order.
+        header[..2].copy_from_slice(&link.sll_protocol.to_ne_bytes());
+        header[8..10].copy_from_slice(&link.sll_hatype.to_be_bytes());
+        header[10] = link.sll_pkttype;
+        header[11] = link.sll_halen;
+        header[12..].copy_from_slice(&link.sll_addr);
+        header
+    }
+
     /// Whether its UDP checksum can be judged.
     pub fn judge(&self) -> Judge {
         if self.outgoing || self.status & TP_STATUS_CSUMNOTREADY != 0 {
@@ -153,6 +169,7 @@ pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Packet> 
         otherhost: from.sll_pkttype == libc::PACKET_OTHERHOST,
         status: 0,
         time_us: 0,
+        link: from,
     };
     // SAFETY: the kernel filled `control`, which is aligned for cmsghdr and lives on; CMSG_FIRSTHDR and
     // CMSG_NXTHDR stay within msg_controllen.

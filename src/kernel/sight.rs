@@ -97,44 +97,52 @@ fn head(bytes: &[u8]) -> Option<Head<'_>> {
 }
 
 impl Recogniser {
-    /// The probe in a packet that starts with its IPv4 header, plain or encapsulated.
-    pub fn probe(&self, packet: &[u8], judge: Judge) -> Option<Probe> {
-        let ip = head(packet)?;
+    /// The probes in a packet that starts with its IPv4 header, plain or encapsulated. More than one only where
+    /// the udp backend's datagrams travel as one segmentation-offload packet.
+    pub fn probes(&self, packet: &[u8], judge: Judge) -> Vec<Probe> {
+        let Some(ip) = head(packet) else {
+            return Vec::new();
+        };
         match ip.protocol {
-            ICMP => self.plain(&ip),
-            UDP if !ip.later_piece => {
-                let port = word(ip.payload, 2)?;
-                if !self.ports.contains(&port) {
-                    return None;
-                }
-                let (inner, vni, inner_mac) = self.unwrap(ip.payload)?;
-                let mut probe = self.plain(&head(inner)?)?;
-                let source_port = word(ip.payload, 0)?;
-                let what = vni.map_or_else(
-                    || {
-                        format!(
-                            "UDP, length {}",
-                            ip.payload.len().saturating_sub(UDP_HEADER)
-                        )
-                    },
-                    |vni| format!("VXLAN, flags [I] (0x08), vni {vni}"),
-                );
-                probe.line = format!(
-                    "IP {}.{source_port} > {}.{port}: {what}: {}",
-                    ip.from, ip.to, probe.line
-                );
-                probe.outer = Some(OuterFact {
-                    from: ip.from,
-                    to: ip.to,
-                    port,
-                    vni,
-                    inner_mac,
-                    checksum: checksum(&ip, judge),
-                });
-                Some(probe)
-            }
-            _ => None,
+            ICMP => self.plain(&ip).into_iter().collect(),
+            UDP if !ip.later_piece => self.wrapped(&ip, judge).unwrap_or_default(),
+            _ => Vec::new(),
         }
+    }
+
+    fn wrapped(&self, ip: &Head<'_>, judge: Judge) -> Option<Vec<Probe>> {
+        let (source_port, port) = (word(ip.payload, 0)?, word(ip.payload, 2)?);
+        if !self.ports.contains(&port) {
+            return None;
+        }
+        let (inner, vni, inner_mac) = self.unwrap(ip.payload)?;
+        let outer = OuterFact {
+            from: ip.from,
+            to: ip.to,
+            port,
+            vni,
+            inner_mac,
+            checksum: checksum(ip, judge),
+        };
+        let dress = |mut probe: Probe| {
+            let what = vni.map_or_else(
+                || format!("UDP, length {}", probe.length),
+                |vni| format!("VXLAN, flags [I] (0x08), vni {vni}"),
+            );
+            let (from, to) = (ip.from, ip.to);
+            probe.line = format!(
+                "IP {from}.{source_port} > {to}.{port}: {what}: {}",
+                probe.line
+            );
+            probe.outer = Some(outer.clone());
+            probe
+        };
+        Some(
+            datagrams(inner, self.bare)
+                .filter_map(|one| self.plain(&one))
+                .map(dress)
+                .collect(),
+        )
     }
 
     /// The reply to a probe, in a packet that starts with its IPv4 header.
@@ -268,6 +276,17 @@ impl Recogniser {
                 .is_some_and(|inner| inner.protocol == ICMP && self.quoted_probe(&inner).is_some()),
         }
     }
+}
+
+/// The inner packets of one outer packet: all but the last are as long as the first where it is several datagrams.
+fn datagrams(inner: &[u8], bare: bool) -> impl Iterator<Item = Head<'_>> {
+    let first = head(inner).map_or(0, |first| usize::from(first.total));
+    let stride = if bare {
+        first.max(1)
+    } else {
+        inner.len().max(1)
+    };
+    inner.chunks(stride).filter_map(head)
 }
 
 fn checksum(ip: &Head<'_>, judge: Judge) -> Checksum {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipnet::Ipv4Net;
 
-use super::capture::{Capture, Place};
+use super::capture::{Capture, Look, Place};
 use super::counters::{self, Counters};
 use super::drops::Trace;
 use super::facts::{self, Names};
@@ -54,6 +54,8 @@ pub struct WitnessSpec {
     pub peers: Vec<Ipv4Addr>,
     /// What to recognise.
     pub paths: Vec<Path>,
+    /// Keep the packets themselves.
+    pub packets: bool,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -100,7 +102,11 @@ impl Witness {
                 Err(error) => missing.push(format!("reasons of drops (skb:kfree_skb): {error}")),
             }
         }
-        let capture = Capture::start(places, recogniser, &mut missing);
+        let look = Look {
+            recogniser,
+            keep: spec.packets,
+        };
+        let capture = Capture::start(places, look, &mut missing);
         let mut witness = Self {
             spec: spec.clone(),
             missing,
@@ -144,6 +150,7 @@ impl Witness {
             ));
         }
         evidence.seen = caught.seen;
+        evidence.packets = caught.packets;
         evidence.points = caught.points;
         evidence.icmp_errors = caught.errors;
         evidence.missing = missing;

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod json;
 pub mod lease_list;
 pub mod message;
+pub mod pcapng;
 pub mod progress;
 pub mod table;
 pub mod terminal;

@@ -175,6 +175,7 @@ pub fn spec(n: u8) -> WitnessSpec {
         bridge: None,
         peers: vec![Ipv4Addr::new(192, 0, 2, 13 - n)],
         paths: vec![path()],
+        packets: false,
     }
 }
 

@@ -214,6 +214,7 @@ mod tests {
             asked_by: "192.0.2.1".parse().unwrap(),
             endpoint: true,
             paths,
+            packets: false,
         };
         assert_eq!(check(&arm(vec![open.clone()]), &known()), Ok(()));
         assert!(send(vec![open]).is_err());

@@ -19,7 +19,15 @@ struct Parcel {
 }
 
 /// In this order.
-const CUTS: [Cut; 8] = [
+const CUTS: [Cut; 9] = [
+    ("a part of the packets for --write", |p| {
+        let before = p.e.packets.len();
+        while !fits(p) && !p.e.packets.is_empty() {
+            // The first of them tell most.
+            p.e.packets.truncate(p.e.packets.len() * 3 / 4);
+        }
+        p.e.packets.len() < before
+    }),
     ("the listing of nft", |p| {
         listing(&mut p.e, |f| f.program == "nft")
     }),

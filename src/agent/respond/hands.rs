@@ -89,6 +89,7 @@ impl Site {
             bridge: None,
             peers,
             paths,
+            packets: false,
         }
     }
 }
@@ -157,9 +158,12 @@ impl Hands {
             .map(|address| (address, self.endpoint.is_none()))
     }
 
-    /// Begins to watch. Blocks for some 300 ms.
-    pub fn arm(&mut self, peers: Vec<Ipv4Addr>, paths: Vec<Path>) {
-        self.witness = Some(Witness::arm(&self.site.spec(peers, paths)));
+    /// Begins to watch, and keeps the packets themselves where they are wanted. Blocks for some 300 ms.
+    pub fn arm(&mut self, peers: Vec<Ipv4Addr>, paths: Vec<Path>, packets: bool) {
+        self.witness = Some(Witness::arm(&WitnessSpec {
+            packets,
+            ..self.site.spec(peers, paths)
+        }));
     }
 
     /// How to send from here.

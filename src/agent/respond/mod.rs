@@ -172,6 +172,7 @@ impl Responder {
                 asked_by,
                 endpoint,
                 paths,
+                packets,
             } => {
                 tracing::info!("taking part in a diagnosis of {asked_by}");
                 let site = self.site.clone();
@@ -181,7 +182,7 @@ impl Responder {
                     let mut hands = Hands::prepare(site.clone(), wish, true);
                     let nodes = paths.iter().flat_map(|p| [p.source_node, p.target_node]);
                     let peers: BTreeSet<_> = nodes.filter(|ip| *ip != site.node).collect();
-                    hands.arm(peers.into_iter().collect(), paths);
+                    hands.arm(peers.into_iter().collect(), paths, packets);
                     let inner = hands.inner();
                     Done {
                         hands: Some(hands),

@@ -132,6 +132,7 @@ impl<'a> Gathering<'a> {
                 manner,
                 site: site.clone(),
                 wish: plan.wish,
+                packets: self.args.write.is_some(),
                 ask: meeting,
                 lag: lag.min(Duration::from_millis(500)),
                 deadline: self.deadline(started, rounds),

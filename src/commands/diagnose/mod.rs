@@ -106,7 +106,10 @@ fn finish(
     out.write_all(text.as_bytes()).map_err(output)?;
     if let Some(path) = &args.junit {
         let text = diagnosis::junit(&diagnosis, selection);
-        write_file(path, &text)?;
+        write_file(path, text)?;
+    }
+    if let Some(path) = &args.write {
+        offline::write_packets(path, cases)?;
     }
     Ok(code(&diagnosis))
 }

@@ -1,14 +1,16 @@
 //! What needs no network: the list of checks, their explanations, saved cases.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
 use super::super::{output, write_file};
 use crate::diagnose::Case;
 use crate::diagnose::catalog::{self, Judged};
+use crate::diagnose::packets;
 use crate::diagnose::select::Selection;
 use crate::exit::{Code, Failure};
-use crate::report::{json, table, terminal};
+use crate::report::{json, message, pcapng, table, terminal};
 
 /// A case file is not longer.
 const CASE_LIMIT: u64 = 256 << 20;
@@ -88,7 +90,22 @@ pub fn save(path: &Path, cases: &[Case]) -> Result<(), Failure> {
         many => json::pretty(&many),
     };
     let text = text.map_err(Failure::could_not_run)?;
-    write_file(path, &text)
+    write_file(path, text)
+}
+
+/// `--write`.
+pub fn write_packets(path: &Path, cases: &[Case]) -> Result<(), Failure> {
+    let mut packets: Vec<_> = cases.iter().flat_map(packets::noted).collect();
+    packets.sort_by_key(|one| one.packet.time_us);
+    write_file(path, pcapng::document(&packets))?;
+    let nodes: BTreeSet<_> = packets.iter().filter_map(|one| one.node).collect();
+    message::note(format!(
+        "{} packets of {} nodes are in {}",
+        packets.len(),
+        nodes.len(),
+        path.display()
+    ));
+    Ok(())
 }
 
 /// `--from-case`.

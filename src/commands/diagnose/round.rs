@@ -49,6 +49,8 @@ pub struct Round<'a> {
     pub wish: Wish,
     /// Sides as far as they are known.
     pub sides: Sides,
+    /// The packets themselves are wanted.
+    pub packets: bool,
     /// The other nodes may be asked.
     pub ask: bool,
     /// How slow etcd is.
@@ -188,6 +190,7 @@ impl Round<'_> {
                     (leg.target == node && leg.container.is_none()) || leg.source == node
                 }),
                 paths,
+                packets: self.packets,
             };
             async move { (node, ask(meeting, node, &request, end).await) }
         };
@@ -237,9 +240,10 @@ impl Round<'_> {
             .iter()
             .flat_map(|path| [path.source_node, path.target_node]);
         let peers: BTreeSet<_> = nodes.filter(|node| *node != here).collect();
+        let packets = self.packets;
         held.hands = held
             .on_thread(move || {
-                hands.arm(peers.into_iter().collect(), paths);
+                hands.arm(peers.into_iter().collect(), paths, packets);
                 hands
             })
             .await;
