@@ -79,6 +79,9 @@ _flannelctl() {
             flannelctl__subcmd__help__subcmd__diagnose,explain)
                 cmd="flannelctl__subcmd__help__subcmd__diagnose__subcmd__explain"
                 ;;
+            flannelctl__subcmd__help__subcmd__lab,bench)
+                cmd="flannelctl__subcmd__help__subcmd__lab__subcmd__bench"
+                ;;
             flannelctl__subcmd__help__subcmd__lab,down)
                 cmd="flannelctl__subcmd__help__subcmd__lab__subcmd__down"
                 ;;
@@ -99,6 +102,9 @@ _flannelctl() {
                 ;;
             flannelctl__subcmd__help__subcmd__lab,up)
                 cmd="flannelctl__subcmd__help__subcmd__lab__subcmd__up"
+                ;;
+            flannelctl__subcmd__lab,bench)
+                cmd="flannelctl__subcmd__lab__subcmd__bench"
                 ;;
             flannelctl__subcmd__lab,down)
                 cmd="flannelctl__subcmd__lab__subcmd__down"
@@ -123,6 +129,9 @@ _flannelctl() {
                 ;;
             flannelctl__subcmd__lab,up)
                 cmd="flannelctl__subcmd__lab__subcmd__up"
+                ;;
+            flannelctl__subcmd__lab__subcmd__help,bench)
+                cmd="flannelctl__subcmd__lab__subcmd__help__subcmd__bench"
                 ;;
             flannelctl__subcmd__lab__subcmd__help,down)
                 cmd="flannelctl__subcmd__lab__subcmd__help__subcmd__down"
@@ -793,8 +802,22 @@ _flannelctl() {
             return 0
             ;;
         flannelctl__subcmd__help__subcmd__lab)
-            opts="up exec status fault down hold idle"
+            opts="up exec status fault bench down hold idle"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        flannelctl__subcmd__help__subcmd__lab__subcmd__bench)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1025,7 +1048,7 @@ _flannelctl() {
             return 0
             ;;
         flannelctl__subcmd__lab)
-            opts="-v -h -V --nodes --backend --etcd --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version up exec status fault down hold idle help"
+            opts="-v -h -V --nodes --backend --etcd --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version up exec status fault bench down hold idle help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1040,6 +1063,100 @@ _flannelctl() {
                     return 0
                     ;;
                 --etcd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-endpoints)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-cafile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-certfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-keyfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-password)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        flannelctl__subcmd__lab__subcmd__bench)
+            opts="-o -v -h -V --rounds --seconds --quick --underlay --path --peer-binary --binary --agent-arg --output --json --svg --etcd-endpoints --etcd-prefix --etcd-cafile --etcd-certfile --etcd-keyfile --etcd-username --etcd-password --etcd-password-file --etcd-timeout --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --rounds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --underlay)
+                    COMPREPLY=($(compgen -W "veth wire" -- "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -W "bare host-gw vxlan udp udp-plain peer-vxlan peer-udp" -- "${cur}"))
+                    return 0
+                    ;;
+                --peer-binary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --binary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent-arg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --svg)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1237,8 +1354,22 @@ _flannelctl() {
             return 0
             ;;
         flannelctl__subcmd__lab__subcmd__help)
-            opts="up exec status fault down hold idle help"
+            opts="up exec status fault bench down hold idle help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        flannelctl__subcmd__lab__subcmd__help__subcmd__bench)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

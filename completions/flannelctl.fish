@@ -186,31 +186,32 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -l force -d 
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand init" -s V -l version -d 'Print version'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l nodes -d 'How many hosts [default: 3]' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l backend -d 'How packets travel between them [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l nodes -d 'How many hosts [default: 3]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l backend -d 'How packets travel between them [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
 vxlan\t'The kernel\'s VXLAN'
 host-gw\t'Plain routes; all hosts must be on one link'"
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd -d 'An etcd to use, reached from this machine (http only); `embedded` for the store of the lab itself [default: the program etcd if it is on the path, else embedded]' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-username -d 'User for etcd\'s authentication' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-password-file -d 'File whose first line is the password' -r -F
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -s V -l version -d 'Print version'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "up" -d 'Raise a lab and leave it running in the background'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "down" -d 'Take the lab down, with everything that it made'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault down hold idle help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd -d 'An etcd to use, reached from this machine (http only); `embedded` for the store of the lab itself [default: the program etcd if it is on the path, else embedded]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "up" -d 'Raise a lab and leave it running in the background'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "bench" -d 'Measure the data paths side by side on this machine'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "down" -d 'Take the lab down, with everything that it made'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and not __fish_seen_subcommand_from up exec status fault bench down hold idle help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l nodes -d 'How many hosts [default: 3]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from up" -l backend -d 'How packets travel between them [default: vxlan]' -r -f -a "udp\t'Packets in UDP, forwarded by the agent itself: works everywhere'
 vxlan\t'The kernel\'s VXLAN'
@@ -267,6 +268,37 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_se
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -s h -l help -d 'Print help'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from fault" -s V -l version -d 'Print version'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l rounds -d 'How often everything is measured [default: 3]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l seconds -d 'How long one load is measured; seven a path, underlay and round [default: 0.4]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l underlay -d 'The cables between the hosts [default: both]' -r -f -a "veth\t'veth as it is: packets of 64 KiB cross whole'
+wire\t'No segmentation or checksum offload, GRO: datagrams of at most 1500 bytes cross'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l path -d 'The data paths [default: all that there are; vxlan is always among them]' -r -f -a "bare\t'Node to node: no overlay, no container'
+host-gw\t'The kernel\'s routing between containers, no encapsulation'
+vxlan\t'The kernel\'s vxlan; what the others are compared with'
+udp\t'Our udp backend'
+udp-plain\t'Our udp backend with --udp-offload=off'
+peer-vxlan\t'The vxlan backend of --peer-binary'
+peer-udp\t'The udp backend of --peer-binary'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l peer-binary -d 'A flanneld to measure beside ours, with its vxlan and its udp backend' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l binary -d 'The flannelctl whose agents are measured [default: this one]' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l agent-arg -d 'One more argument of our agents with the udp backend (--agent-arg=--udp-queues=2); repeatable' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -s o -l output -d 'Form of the output' -r -f -a "table\t'For people'
+json\t'For programs (flannelctl/v1, kind Benchmark), with all samples'"
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l json -d 'Also write all samples as JSON to this file' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l svg -d 'Also write a bar chart to this file' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-certfile -d 'Client certificate in PEM (with --etcd-keyfile)' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-keyfile -d 'Key of the client certificate in PEM' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-username -d 'User for etcd\'s authentication' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-password -d 'Password of that user; every local user can read it in the process list, a file cannot' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-password-file -d 'File whose first line is the password' -r -F
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l etcd-timeout -d 'How long one command waits for etcd [default: 5s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -l quick -d 'One round of 0.2 s a load, where --rounds and --seconds do not say otherwise: for a first look'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -s v -l verbose -d 'Say more on stderr (-v: debug, -vv: trace)'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from bench" -s V -l version -d 'Print version'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-prefix -d 'Folder of flannel\'s keys [default: /coreos.com/network]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from down" -l etcd-cafile -d 'CA certificate(s) in PEM that etcd\'s certificate is checked against' -r -F
@@ -312,6 +344,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_se
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "bench" -d 'Measure the data paths side by side on this machine'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "down" -d 'Take the lab down, with everything that it made'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'
@@ -360,6 +393,7 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_s
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "exec" -d 'Run a program in a host or container of the lab; its exit code is passed on'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "status" -d 'Show the hosts, their subnets, and whether their agents run'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "fault" -d 'Put a fault into a host, to watch `diagnose` find it; without a name, list them'
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "bench" -d 'Measure the data paths side by side on this machine'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "down" -d 'Take the lab down, with everything that it made'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "hold" -d 'Raise a lab and hold it until SIGTERM'
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "idle" -d 'What runs in a container of the lab: nothing, until it is ended'

@@ -3,7 +3,7 @@
 //! The layer rule (held by `tests/layers.rs`, drawn in `ARCHITECTURE.md`): pure decisions in the
 //! middle, one thin layer that touches the world, arrows one way.
 //!
-//! * `subnet`, `packet` are pure and import nothing of ours.
+//! * `subnet`, `packet`, `bench` are pure and import nothing of ours.
 //! * `plan`, `forward` are pure and import only those.
 //! * `docker` is pure and imports `subnet`; `diagnose` is pure and imports `subnet`, `packet`, `plan`.
 //! * `registry` (etcd) and `kernel` (Linux) touch the world; they know the pure types and never
@@ -13,6 +13,7 @@
 //! * `agent` and `commands` know everything below them; `agent` never knows `commands`.
 
 pub mod agent;
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod diagnose;

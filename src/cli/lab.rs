@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::BackendName;
+use super::{BackendName, BenchArgs};
 
 /// A whole flannel network on this one machine, to try and to break.
 ///
@@ -54,6 +54,8 @@ pub enum LabCommand {
         #[arg(long, requires = "name")]
         undo: bool,
     },
+    /// Measure the data paths side by side on this machine.
+    Bench(Box<BenchArgs>),
     /// Take the lab down, with everything that it made.
     Down,
     /// Raise a lab and hold it until SIGTERM.
@@ -102,6 +104,7 @@ Examples:
   flannelctl lab fault forward-drop node2
   flannelctl lab exec node1 -- flannelctl diagnose
   flannelctl lab down
+  flannelctl lab bench --quick
 
 Exit codes:
   0 done   1 problems found   2 usage   3 could not run   130 interrupted";

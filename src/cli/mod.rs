@@ -3,6 +3,7 @@
 
 mod agent;
 pub mod argv;
+mod bench;
 mod diagnose;
 mod docker_config;
 mod etcd;
@@ -12,6 +13,7 @@ mod lab;
 mod leases;
 
 pub use agent::AgentArgs;
+pub use bench::{BenchArgs, BenchOutput, PathArg, UnderlayArg};
 pub use diagnose::{DiagnoseArgs, DiagnoseCommand, DiagnosisOutput, SourceArg};
 pub use docker_config::{DockerConfigArgs, DockerFormat};
 pub use etcd::EtcdArgs;

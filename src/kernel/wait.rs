@@ -3,9 +3,11 @@
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
+use nix::sys::time::TimeSpec;
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,20 @@ impl Stop {
     /// True once it was called.
     pub fn is_called(&self) -> bool {
         self.called.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, unless the stop is called before; tells whether it is.
+    pub fn sleep(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.is_called() || left.is_zero() {
+                return self.is_called();
+            }
+            let mut fds = [PollFd::new(self.ear.as_fd(), PollFlags::POLLIN)];
+            // Woken early, by a signal or an error, it sleeps for the rest.
+            ppoll(&mut fds, Some(TimeSpec::from_duration(left)), None).ok();
+        }
     }
 
     /// Waits for data on `fd`, or for the stop.

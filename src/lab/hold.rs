@@ -71,6 +71,48 @@ impl Store {
             Self::Embedded => "the embedded store".to_owned(),
         }
     }
+
+    /// Makes the store answer at the switch's address until `serving` is cancelled, or the process dropped if it is one.
+    ///
+    /// # Errors
+    /// The address cannot be had, or `etcd` does not start.
+    pub fn serve(
+        &self,
+        stage: &Stage,
+        runtime: &Handle,
+        serving: &CancellationToken,
+    ) -> Result<Option<Process>, LabError> {
+        match self {
+            Store::Program(program) => start_etcd(stage, program).map(Some),
+            Store::Outside(target) => {
+                let relay = relay::serve(
+                    listen(stage, runtime)?,
+                    target.clone(),
+                    serving.clone().cancelled_owned(),
+                );
+                runtime.spawn(async move {
+                    if let Err(error) = relay.await {
+                        tracing::error!(%error, "etcd can no longer be reached by the hosts");
+                    }
+                });
+                Ok(None)
+            }
+            Store::Embedded => {
+                let options = embedded::Options::default();
+                let store = embedded::serve(
+                    listen(stage, runtime)?,
+                    options,
+                    serving.clone().cancelled_owned(),
+                );
+                runtime.spawn(async move {
+                    if let Err(error) = store.await {
+                        tracing::error!(%error, "the store has ended");
+                    }
+                });
+                Ok(None)
+            }
+        }
+    }
 }
 
 impl Lab {
@@ -87,7 +129,7 @@ impl Lab {
         let stage = Stage::build(&Plan::new(wish.nodes, Cable::Veth), &wish.folder)?;
         say(&wish.store.words());
         let serving = CancellationToken::new();
-        let etcd = serve(&stage, &wish.store, runtime, &serving)?;
+        let etcd = wish.store.serve(&stage, runtime, &serving)?;
         let mut lab = Self {
             agents: Vec::new(),
             containers: Vec::new(),
@@ -186,45 +228,6 @@ fn etcd_flags() -> Vec<String> {
         ETCD_PREFIX,
     ];
     flags.map(str::to_owned).to_vec()
-}
-
-/// Makes the store answer at the switch's address.
-fn serve(
-    stage: &Stage,
-    store: &Store,
-    runtime: &Handle,
-    serving: &CancellationToken,
-) -> Result<Option<Process>, LabError> {
-    match store {
-        Store::Program(program) => start_etcd(stage, program).map(Some),
-        Store::Outside(target) => {
-            let relay = relay::serve(
-                listen(stage, runtime)?,
-                target.clone(),
-                serving.clone().cancelled_owned(),
-            );
-            runtime.spawn(async move {
-                if let Err(error) = relay.await {
-                    tracing::error!(%error, "etcd can no longer be reached by the hosts");
-                }
-            });
-            Ok(None)
-        }
-        Store::Embedded => {
-            let options = embedded::Options::default();
-            let store = embedded::serve(
-                listen(stage, runtime)?,
-                options,
-                serving.clone().cancelled_owned(),
-            );
-            runtime.spawn(async move {
-                if let Err(error) = store.await {
-                    tracing::error!(%error, "the store has ended");
-                }
-            });
-            Ok(None)
-        }
-    }
 }
 
 fn listen(stage: &Stage, runtime: &Handle) -> Result<tokio::net::TcpListener, LabError> {

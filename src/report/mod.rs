@@ -2,6 +2,7 @@
 //! Knows the pure types; asks neither etcd nor the kernel, and decides nothing. Every text that comes
 //! from outside passes [`terminal::clean`] (or is escaped) before it is shown.
 
+pub mod benchmark;
 pub mod diagnosis;
 pub mod diff;
 pub mod json;

@@ -1,6 +1,7 @@
 //! `lab`: a whole network on one machine. `lab up` starts a process that holds it (`hold`); the other commands find
 //! that process by its record.
 
+mod bench;
 mod exec;
 mod fault;
 mod hold;
@@ -32,6 +33,7 @@ pub async fn run(args: &LabArgs, ctx: &Context, out: &mut dyn Write) -> Result<C
         Some(LabCommand::Fault { name, node, undo }) => {
             fault::run(name.as_deref(), node.as_deref(), *undo, out)
         }
+        Some(LabCommand::Bench(args)) => bench::run(args, out).await,
         Some(LabCommand::Down) => up::down(out).await,
         Some(LabCommand::Hold(raise)) => hold::run(raise, out).await,
         Some(LabCommand::Idle) => std::future::pending().await,
