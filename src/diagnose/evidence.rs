@@ -66,6 +66,36 @@ pub struct NodeEvidence {
     pub bridge: Option<String>,
     /// UDP port of the encapsulation that this node's device or socket uses.
     pub encap_port: Option<u16>,
+    /// The process of this node's agent (ours or flanneld), if there is one.
+    pub process: Option<ProcessFact>,
+    /// Network managers that run here: `NetworkManager`, `systemd-networkd`, ….
+    pub managers: Vec<String>,
+    /// Kinds of devices that the kernel cannot make, asked where flannel's own is absent: `vxlan`, `tun`.
+    pub unsupported: Vec<String>,
+    /// Ports of the bridge that could be looked into, with all addresses on their other ends.
+    pub ports: Vec<PortFact>,
+}
+
+/// A process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessFact {
+    /// Its id.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// It does not run on (stopped, traced, a zombie).
+    pub stopped: bool,
+}
+
+/// A port of the bridge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PortFact {
+    /// Its name.
+    pub interface: String,
+    /// IPv4 addresses on its other end.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 /// An interface.
@@ -108,6 +138,8 @@ pub struct VxlanFact {
     pub underlay: Option<u32>,
     /// Source learning.
     pub learning: bool,
+    /// It takes every VNI (`external`): another program decides a packet at a time.
+    pub external: bool,
 }
 
 /// A route of table main.
@@ -320,6 +352,40 @@ pub struct ContainerFact {
     pub gateway: Option<Ipv4Addr>,
     /// Its routes could be read (so that `gateway: None` means: there is none).
     pub routes_known: bool,
+    /// Its network namespace, as `nsenter --net=` takes it.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Name of the interface inside.
+    #[serde(default)]
+    pub interface: String,
+    /// The MAC that it takes for its gateway's, where it knows one.
+    #[serde(default)]
+    pub gateway_mac: Option<String>,
+    /// The host's side of its veth is no port of the bridge.
+    #[serde(default)]
+    pub detached: bool,
+    /// Docker's name of its network, or empty.
+    #[serde(default)]
+    pub network: String,
+}
+
+impl ContainerFact {
+    /// Nothing is known of it but an address.
+    pub fn at(address: Ipv4Addr) -> Self {
+        Self {
+            address,
+            name: String::new(),
+            veth: None,
+            mtu: None,
+            gateway: None,
+            routes_known: false,
+            namespace: None,
+            interface: String::new(),
+            gateway_mac: None,
+            detached: false,
+            network: String::new(),
+        }
+    }
 }
 
 /// What Docker says.

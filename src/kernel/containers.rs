@@ -12,7 +12,7 @@ use super::facts_links::{self, Seen};
 use super::netlink::Netlink;
 use super::netns::Netns;
 use super::observe;
-use crate::diagnose::evidence::{ContainerFact, NeighbourFact};
+use crate::diagnose::evidence::{ContainerFact, NeighbourFact, PortFact};
 use crate::plan::state::RouteKind;
 
 /// Folders where namespaces are kept by name.
@@ -29,19 +29,28 @@ pub struct Container {
     pub namespace: Option<Netns>,
 }
 
+/// What is behind a bridge.
+#[derive(Debug, Clone, Default)]
+pub struct Behind {
+    /// Containers, and those whose veth is no port of any bridge.
+    pub containers: Vec<Container>,
+    /// Ports that could be looked into.
+    pub ports: Vec<PortFact>,
+}
+
 /// All behind `bridge`, temporary endpoints left out. `missing` gets what could not be looked at. Blocks up
 /// to some 100 ms.
-pub fn behind(bridge: &str, missing: &mut Vec<String>) -> Vec<Container> {
+pub fn behind(bridge: &str, missing: &mut Vec<String>) -> Behind {
     match search(bridge, missing) {
         Ok(found) => found,
         Err(error) => {
             missing.push(format!("containers behind {bridge}: {error}"));
-            Vec::new()
+            Behind::default()
         }
     }
 }
 
-fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Vec<Container>, Error> {
+fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Behind, Error> {
     let mut netlink = Netlink::open()?;
     let links = facts_links::links(&mut netlink)?;
     let Some(index) = links
@@ -49,26 +58,42 @@ fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Vec<Container>, Err
         .find(|l| l.fact.name == bridge)
         .map(|l| l.fact.index)
     else {
-        return Ok(Vec::new());
+        return Ok(Behind::default());
     };
+    // A veth without a bridge may be one that fell off.
+    let loose = |link: &Seen| link.fact.kind == "veth" && link.fact.controller.is_none();
     let ports: Vec<&Seen> = links
         .iter()
-        .filter(|link| link.fact.controller == Some(index))
+        .filter(|link| link.fact.controller == Some(index) || loose(link))
         .filter(|link| !link.fact.name.starts_with(endpoint::PREFIX))
         .take(MOST)
         .collect();
     let mut found = Vec::new();
+    let mut looked = Vec::new();
     let namespaces = namespaces(&mut netlink);
     let mut closed = 0;
     for port in &ports {
         let number = port.peer_namespace;
         let namespace = number.and_then(|number| namespaces.get(&number));
-        match (namespace, port.peer) {
-            (Some(namespace), Some(peer)) => match inside(namespace, peer, &port.fact.name) {
-                Some(container) => found.extend(container),
-                None => closed += 1,
-            },
-            _ => closed += 1,
+        let veth = &port.fact.name;
+        let within = namespace
+            .zip(port.peer)
+            .and_then(|(namespace, peer)| inside(namespace, peer, veth));
+        match within {
+            Some(containers) if loose(port) => {
+                // The host's own end of the underlay may be a veth too: what has no default route by the
+                // bridge's network is none of ours, which its reader decides by the address.
+                found.extend(containers.into_iter().map(Container::detached));
+            }
+            Some(containers) => {
+                looked.push(PortFact {
+                    interface: veth.clone(),
+                    addresses: containers.iter().map(|one| one.fact.address).collect(),
+                });
+                found.extend(containers);
+            }
+            None if loose(port) => {}
+            None => closed += 1,
         }
     }
     if closed > 0 {
@@ -88,7 +113,17 @@ fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Vec<Container>, Err
         .iter()
         .filter(|n| n.device == bridge && !n.mac.is_empty() && !known.contains(&n.address));
     found.extend(rest.filter_map(|neighbour| from_outside(neighbour, &by_mac, &names)));
-    Ok(found)
+    Ok(Behind {
+        containers: found,
+        ports: looked,
+    })
+}
+
+impl Container {
+    fn detached(mut self) -> Self {
+        self.fact.detached = true;
+        self
+    }
 }
 
 /// What the bridge knows of a container that could not be entered.
@@ -104,12 +139,8 @@ fn from_outside(
     }
     Some(Container {
         fact: ContainerFact {
-            address: neighbour.address,
-            name: String::new(),
             veth,
-            mtu: None,
-            gateway: None,
-            routes_known: false,
+            ..ContainerFact::at(neighbour.address)
         },
         namespace: None,
     })
@@ -117,29 +148,38 @@ fn from_outside(
 
 /// The containers' facts, one for each address on the interface `index` within; `None` where the namespace
 /// cannot be entered.
-fn inside(namespace: &Netns, index: u32, veth: &str) -> Option<Vec<Container>> {
+fn inside((path, namespace): &Found, index: u32, veth: &str) -> Option<Vec<Container>> {
     let look = || {
         let mut netlink = Netlink::open()?;
+        let links = observe::links(&mut netlink)?;
+        let names = links.iter().map(|l| (l.index, l.name.clone())).collect();
         Ok::<_, Error>((
-            observe::links(&mut netlink)?,
             observe::addresses(&mut netlink)?,
             observe::routes(&mut netlink)?,
+            facts_links::neighbours(&mut netlink, &names)?,
+            links,
         ))
     };
-    let (links, addresses, routes) = namespace.run(look).ok()?.ok()?;
+    let (addresses, routes, neighbours, links) = namespace.run(look).ok()?.ok()?;
     let link = links.iter().find(|link| link.index == index)?;
     let default = routes
         .iter()
         .filter(|route| route.destination.prefix_len() == 0 && route.kind == RouteKind::Unicast)
         .min_by_key(|route| route.metric);
+    let gateway = default.and_then(|route| route.gateway);
+    let resolved = neighbours
+        .into_iter()
+        .find(|one| Some(one.address) == gateway && one.device == link.name && !one.mac.is_empty());
     let container = |address: &crate::plan::state::Address| Container {
         fact: ContainerFact {
-            address: address.net.addr(),
-            name: String::new(),
             veth: Some(veth.to_owned()),
             mtu: Some(link.mtu),
-            gateway: default.and_then(|route| route.gateway),
+            gateway,
             routes_known: true,
+            namespace: Some(path.display().to_string()),
+            interface: link.name.clone(),
+            gateway_mac: resolved.as_ref().map(|one| one.mac.clone()),
+            ..ContainerFact::at(address.net.addr())
         },
         namespace: Some(namespace.clone()),
     };
@@ -147,8 +187,11 @@ fn inside(namespace: &Netns, index: u32, veth: &str) -> Option<Vec<Container>> {
     Some(own.map(container).collect())
 }
 
+/// A namespace and a file that stands for it.
+type Found = (PathBuf, Netns);
+
 /// The namespaces of this host that this namespace has a number for.
-fn namespaces(netlink: &mut Netlink) -> BTreeMap<i32, Netns> {
+fn namespaces(netlink: &mut Netlink) -> BTreeMap<i32, Found> {
     let mut seen = BTreeSet::new();
     let mut numbered = BTreeMap::new();
     for path in paths() {
@@ -159,7 +202,7 @@ fn namespaces(netlink: &mut Netlink) -> BTreeMap<i32, Netns> {
             continue;
         }
         if let Some(number) = number(netlink, &namespace) {
-            numbered.insert(number, namespace);
+            numbered.insert(number, (path, namespace));
         }
     }
     numbered

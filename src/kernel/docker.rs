@@ -16,8 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Docker {
     pub fact: Option<DockerFact>,
-    /// Name, address and MTU-less facts of running containers on any bridge network.
-    pub containers: Vec<(String, Ipv4Addr)>,
+    /// Name, network and address of running containers.
+    pub containers: Vec<(String, String, Ipv4Addr)>,
 }
 
 /// Asks. Where no `docker` is installed or no daemon runs, there is nothing to say.
@@ -77,12 +77,12 @@ fn fact(version: String, network: Option<&Value>) -> DockerFact {
     }
 }
 
-fn containers(program: &Path) -> Result<Vec<(String, Ipv4Addr)>, String> {
+fn containers(program: &Path) -> Result<Vec<(String, String, Ipv4Addr)>, String> {
     let ids = run(program, &["ps", "-q"], DEADLINE)?;
     let mut args = vec![
         "inspect",
         "--format",
-        "{{.Name}}{{range .NetworkSettings.Networks}} {{.IPAddress}}{{end}}",
+        "{{.Name}}{{range $name, $it := .NetworkSettings.Networks}} {{$name}}={{$it.IPAddress}}{{end}}",
     ];
     let before = args.len();
     args.extend(ids.split_whitespace());
@@ -95,8 +95,10 @@ fn containers(program: &Path) -> Result<Vec<(String, Ipv4Addr)>, String> {
         let name = name.trim_start_matches('/').to_owned();
         let addresses: Vec<_> = addresses
             .split_whitespace()
-            .filter_map(|address| address.parse().ok())
-            .map(|address| (name.clone(), address))
+            .filter_map(|pair| pair.rsplit_once('='))
+            .filter_map(|(network, address)| {
+                Some((name.clone(), network.to_owned(), address.parse().ok()?))
+            })
             .collect();
         Some(addresses)
     };

@@ -97,6 +97,7 @@ fn vxlan(data: &[InfoVxlan]) -> VxlanFact {
             InfoVxlan::Local(local) => fact.local = Some(*local).filter(|l| !l.is_unspecified()),
             InfoVxlan::Link(index) => fact.underlay = Some(*index).filter(|index| *index != 0),
             InfoVxlan::Learning(on) => fact.learning = *on,
+            InfoVxlan::CollectMetadata(on) => fact.external = *on,
             _ => {}
         }
     }

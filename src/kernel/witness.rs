@@ -59,6 +59,8 @@ pub struct WitnessSpec {
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
+/// The ports that VXLAN is sent to, by Linux's tradition and by IANA.
+const VXLAN_PORTS: [u16; 2] = [8472, 4789];
 /// Bridge ports watched at most, where the port of an address is not known.
 const MOST_PORTS: usize = 48;
 
@@ -183,26 +185,26 @@ fn state(spec: &WitnessSpec, evidence: &mut NodeEvidence) {
         facts::gather(spec, evidence);
         if let Some(bridge) = evidence.bridge.clone() {
             let found = containers::behind(&bridge, &mut evidence.missing);
-            evidence.containers = found.into_iter().map(|container| container.fact).collect();
+            let facts = found.containers.into_iter().map(|one| one.fact);
+            evidence.containers = facts.collect();
+            evidence.ports = found.ports;
         }
         docker.join().unwrap_or_default()
     });
     evidence.missing.append(&mut docker_missing);
-    for (name, address) in docker.containers {
+    for (name, network, address) in docker.containers {
         let known = evidence
             .containers
             .iter_mut()
             .find(|c| c.address == address);
         if let Some(container) = known {
             container.name = name;
+            container.network = network;
         } else {
             evidence.containers.push(ContainerFact {
-                address,
                 name,
-                veth: None,
-                mtu: None,
-                gateway: None,
-                routes_known: false,
+                network,
+                ..ContainerFact::at(address)
             });
         }
     }
@@ -212,6 +214,10 @@ fn state(spec: &WitnessSpec, evidence: &mut NodeEvidence) {
 fn recogniser(spec: &WitnessSpec, mut ports: Vec<u16>) -> Recogniser {
     if matches!(spec.backend.as_str(), "vxlan" | "udp" | "") {
         ports.push(spec.port);
+    }
+    if spec.backend == "vxlan" {
+        // What a node sends by another port than agreed is to be seen as well.
+        ports.extend(VXLAN_PORTS);
     }
     ports.retain(|port| *port != 0);
     ports.sort_unstable();

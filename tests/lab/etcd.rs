@@ -184,6 +184,23 @@ impl Etcd {
             .collect()
     }
 
+    /// Puts config and records back where they differ: records with a lease of 24 h, others removed.
+    pub fn restore(&self, config: &str, records: &[(String, String)]) {
+        if self.get("config").as_deref() != Some(config) {
+            self.put("config", config);
+        }
+        let now = self.subnets();
+        for (name, _) in now
+            .iter()
+            .filter(|(name, _)| !records.iter().any(|it| it.0 == *name))
+        {
+            self.delete(&format!("subnets/{name}"));
+        }
+        for (name, value) in records.iter().filter(|it| !now.contains(it)) {
+            self.put_leased(&format!("subnets/{name}"), value);
+        }
+    }
+
     /// The name of the record that holds this public IP.
     pub fn subnet_of(&self, public_ip: std::net::Ipv4Addr) -> Option<String> {
         let needle = format!("\"PublicIP\":\"{public_ip}\"");

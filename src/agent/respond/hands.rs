@@ -120,7 +120,7 @@ impl Hands {
             self.missing.push(none.to_owned());
             return;
         };
-        self.containers = containers::behind(&bridge, &mut self.missing);
+        self.containers = containers::behind(&bridge, &mut self.missing).containers;
         let in_subnet = |address: Ipv4Addr| self.site.subnet.is_some_and(|s| s.contains(&address));
         let mut usable: Vec<_> = self
             .containers

@@ -1,0 +1,115 @@
+//! The way between two NICs: FL205, FL211, FL230, FL240, FL241, FL501, FL602; and the routes to it: FL243, FL244.
+
+use super::{ALIVE, EVERY, Fault, Fix, HOST_GW, VXLAN, WRAPPED};
+
+const REPLIES: [&str; 2] = ["request", "reply"];
+/// A filter on the switch.
+macro_rules! fabric {
+    ($rule:literal) => {
+        concat!(
+            "$SW nft add table bridge fabric; ",
+            "$SW nft 'add chain bridge fabric f { type filter hook forward priority 0; }'; ",
+            "$SW nft add rule bridge fabric f ",
+            $rule
+        )
+    };
+}
+
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "the fabric eats the encapsulation to this host",
+        id: "FL230",
+        backends: WRAPPED,
+        script: fabric!("ip daddr $SELF udp dport $PORT drop"),
+        directions: REPLIES,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "the fabric eats containers' packets to this host (source/destination check)",
+        id: "FL211",
+        backends: HOST_GW,
+        script: fabric!("ip daddr $SUBNET drop"),
+        directions: REPLIES,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "nothing passes between the two hosts",
+        id: "FL240",
+        backends: EVERY,
+        seen: &[(1, 0)],
+        script: "$SW nft add table bridge fabric; \
+                 $SW nft 'add chain bridge fabric f { type filter hook forward priority 0; }'; \
+                 $SW nft add rule bridge fabric f iifname p0 oifname p1 drop; \
+                 $SW nft add rule bridge fabric f iifname p1 oifname p0 drop",
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "the fabric loses half of the encapsulation to this host",
+        id: "FL241",
+        backends: WRAPPED,
+        script: fabric!("ip daddr $SELF udp dport $PORT numgen inc mod 2 == 0 drop"),
+        directions: ["request", "reply"],
+        fix: Fix::Words,
+        args: &["--count", "20"],
+        ..ALIVE
+    },
+    Fault {
+        name: "the fabric loses half of containers' packets to this host",
+        id: "FL241",
+        backends: HOST_GW,
+        script: fabric!("ip daddr $SUBNET numgen inc mod 2 == 0 drop"),
+        directions: ["request", "reply"],
+        fix: Fix::Words,
+        args: &["--count", "20"],
+        ..ALIVE
+    },
+    Fault {
+        name: "outer source addresses are translated on the way",
+        id: "FL205",
+        backends: WRAPPED,
+        script: fabric!("ip saddr $SELF udp dport $PORT ip saddr set 192.0.2.77"),
+        directions: ["", ""],
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "this host's outer UDP checksums are wrong",
+        id: "FL501",
+        backends: VXLAN,
+        script: fabric!("ip saddr $SELF udp dport $PORT udp checksum set 0xdead"),
+        directions: ["reply", "request"],
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "the fabric eats large packets",
+        id: "FL602",
+        backends: EVERY,
+        seen: &[(1, 0)],
+        script: fabric!("meta length '>' 1400 drop"),
+        directions: ["", ""],
+        nowhere: true,
+        confidence: "likely",
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "no route to the peer's public IP",
+        id: "FL243",
+        backends: WRAPPED,
+        script: "ip route add unreachable $PEER proto static",
+        directions: ["reply", "request"],
+        ..ALIVE
+    },
+    Fault {
+        name: "the route to the peer's public IP leads into the overlay",
+        id: "FL244",
+        backends: VXLAN,
+        script: "ip route add $PEER/32 dev $DEV proto static",
+        directions: ["reply", "request"],
+        ..ALIVE
+    },
+];
