@@ -70,8 +70,6 @@ pub struct NodeEvidence {
     pub process: Option<ProcessFact>,
     /// Network managers that run here: `NetworkManager`, `systemd-networkd`, ….
     pub managers: Vec<String>,
-    /// Kinds of devices that the kernel cannot make, asked where flannel's own is absent: `vxlan`, `tun`.
-    pub unsupported: Vec<String>,
     /// Ports of the bridge that could be looked into, with all addresses on their other ends.
     pub ports: Vec<PortFact>,
 }

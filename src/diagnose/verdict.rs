@@ -2,7 +2,7 @@
 //! Pure, and never panics, whatever the evidence says.
 
 use super::case::Case;
-use super::checks::{CHECKS, FALLBACKS};
+use super::checks::{CHECKS, COMPANIONS, FALLBACKS};
 use super::finding::{Confidence, Diagnosis, Finding, Observation, PathReport, Severity, Status};
 use super::ladder::{self, Ladder};
 use super::loss::{self, Loss};
@@ -19,6 +19,10 @@ pub fn verdict(case: &Case, select: &Selection) -> Diagnosis {
         .collect();
     let view = View::new(case, &ladders);
     let mut all: Vec<Found> = CHECKS.iter().flat_map(|check| check(&view)).collect();
+    for companion in COMPANIONS {
+        let more = companion(&view, &all);
+        all.extend(more);
+    }
     let open: Vec<&Loss<'_>> = view
         .losses
         .iter()

@@ -234,6 +234,15 @@ impl Build {
         self
     }
 
+    /// A command that mends it, on the finding's node.
+    pub fn run(self, command: impl Into<String>) -> Self {
+        let command = command.into();
+        match self.0.finding.node {
+            Some(node) => self.fix(format!("on {node}: {command}")),
+            None => self.fix(command),
+        }
+    }
+
     /// How bad.
     pub fn severity(mut self, severity: Severity) -> Self {
         self.0.finding.severity = severity;

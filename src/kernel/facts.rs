@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::facts_links::{self, Seen};
+use super::facts_processes;
 use super::netlink::Netlink;
 use super::observe;
 use super::witness::WitnessSpec;
@@ -94,6 +95,7 @@ pub(super) fn gather(spec: &WitnessSpec, evidence: &mut NodeEvidence) {
         evidence.missing.push(error.to_string());
     }
     sysctls(evidence);
+    (evidence.process, evidence.managers) = facts_processes::read(&spec.subnet_file);
 }
 
 fn tables(spec: &WitnessSpec, evidence: &mut NodeEvidence) -> Result<(), super::Error> {

@@ -15,6 +15,7 @@ pub mod endpoint;
 pub mod error;
 mod facts;
 mod facts_links;
+mod facts_processes;
 pub mod file;
 pub mod firewall;
 pub mod interfaces;

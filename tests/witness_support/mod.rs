@@ -120,6 +120,7 @@ impl Pair {
             .unwrap();
         assert!(missing.is_empty(), "{missing:?}");
         let namespaces: BTreeMap<_, _> = found
+            .containers
             .into_iter()
             .filter_map(|c| Some((c.fact.address, c.namespace?)))
             .collect();

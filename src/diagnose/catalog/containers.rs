@@ -25,7 +25,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "Containers in networks outside the lease",
         meaning: "Docker Compose makes networks of its own, which are not part of the overlay.",
         mend: "Use network_mode: bridge, or accept that such containers are reached by published ports only.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL304",

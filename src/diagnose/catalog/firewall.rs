@@ -57,7 +57,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "Rules live in iptables-nft and in iptables-legacy",
         meaning: "Both are asked for every packet, and each can drop what the other accepts. iptables-legacy rules are invisible to nft.",
         mend: "Keep one of them: remove the rules of the other (iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F), and point update-alternatives at the one that Docker uses.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL131",
@@ -73,7 +73,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "flannel's firewall rules were removed",
         meaning: "A reload of firewalld or a script that restores rules removes flannel's. It shows as FL101 when the policy then drops; with a policy of ACCEPT nothing is lost.",
         mend: "Run the agent, which puts its rules back; or load flannel's rules after the firewall's.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL133",

@@ -65,7 +65,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "A network manager removes flannel's routes",
         meaning: "NetworkManager, nm-cloud-setup or systemd-networkd with ManageForeignRoutes=yes. Shows as FL510 or FL520, again and again.",
         mend: "[keyfile] unmanaged-devices=interface-name:flannel*; ManageForeignRoutes=no; disable nm-cloud-setup.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL601",
@@ -209,7 +209,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The bridge's MAC changed when a container went",
         meaning: "Neighbours have to learn it again; pings are lost for up to half a minute.",
         mend: "Give the bridge a fixed MAC.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL904",

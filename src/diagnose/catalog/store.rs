@@ -55,9 +55,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "FL412",
         name: "watch-stalled",
         title: "A node does not follow the changes in etcd",
-        meaning: "An agent seems alive and its kernel state is old. Shows as FL510 to FL513 on that node.",
+        meaning: "The agent's process is there and does not run on (stopped, traced). Packets pass as before, until a lease changes: then FL510 to FL513 show beside it.",
         mend: "Restart the agent there.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL420",
@@ -79,9 +79,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "FL422",
         name: "lease-revoked",
         title: "A lease was revoked while in use",
-        meaning: "Shows as FL420.",
+        meaning: "The agent runs, and no lease has the node's public IP: it was revoked or deleted, and the agent has not made another.",
         mend: "Restart the agent there.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL423",

@@ -36,6 +36,13 @@ pub fn bridge(view: &View<'_>) -> Vec<Found> {
                         bridge.name
                     ))
                     .explains(losses)
+                    .run(format!(
+                        "ip address replace {}/{} dev {}",
+                        subnet.hosts().next().unwrap_or(subnet.network()),
+                        subnet.prefix_len(),
+                        bridge.name
+                    ))
+                    .fix("for good: give Docker the subnet (flannelctl docker-config), restart it")
                     .done(),
             );
         } else if !bridge.up {
@@ -49,7 +56,7 @@ pub fn bridge(view: &View<'_>) -> Vec<Found> {
                     .proven_if(any_certain(&losses))
                     .evidence(format!("{} is administratively down", bridge.name))
                     .explains(losses)
-                    .fix(format!("ip link set {} up", bridge.name))
+                    .run(format!("ip link set {} up", bridge.name))
                     .done(),
             );
         }

@@ -1,9 +1,10 @@
-//! FL310: nobody has the target address. FL311: the container has no way back.
+//! FL310: nobody has the target address. FL311: the container has no way back. FL313, FL903: it is cut from its
+//! bridge. FL303: it is in another network.
 
 use std::net::Ipv4Addr;
 
 use crate::diagnose::evidence::{ContainerFact, NodeEvidence};
-use crate::diagnose::finding::{Confidence, Direction};
+use crate::diagnose::finding::{Confidence, Direction, Severity};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
 use crate::diagnose::route::{self, dropped, neighbour};
@@ -72,18 +73,159 @@ pub fn routes(view: &View<'_>) -> Vec<Found> {
             let Some(trouble) = trouble(node, fact) else {
                 continue;
             };
+            let mut build = found("FL311", node.node, format!("container {to}"))
+                .summary(format!(
+                    "{}: container {to}{} {trouble}",
+                    label(node),
+                    named(fact)
+                ))
+                .proven_if(loss.certain())
+                .explains([loss])
+                .direction(Direction::Reply)
+                .evidence(format!("the container {trouble}"));
+            if let (Some(namespace), Some(gateway)) = (&fact.namespace, own_gateway(node, to)) {
+                build = build.run(format!(
+                    "nsenter --net={namespace} ip route replace default via {gateway} dev {}",
+                    fact.interface
+                ));
+            }
             all.push(
-                found("FL311", node.node, format!("container {to}"))
-                    .summary(format!(
-                        "{}: container {to}{} {trouble}",
-                        label(node),
-                        named(fact)
-                    ))
-                    .proven_if(loss.certain())
-                    .explains([loss])
-                    .direction(Direction::Reply)
-                    .evidence(format!("the container {trouble}"))
+                build
+                    .fix("for good: see what sets the container's routes")
                     .done(),
+            );
+        }
+    }
+    all
+}
+
+/// The bridge's address in the container's network.
+fn own_gateway(node: &NodeEvidence, to: Ipv4Addr) -> Option<Ipv4Addr> {
+    let bridge = route::bridge(node)?;
+    let net = bridge.addresses.iter().find(|net| net.contains(&to))?;
+    Some(net.addr())
+}
+
+/// Losses between the bridge and the container of this address, either way.
+fn around<'v, 'a>(view: &'v View<'a>, node: &NodeEvidence, to: Ipv4Addr) -> Vec<&'v Loss<'a>> {
+    let hops = [
+        Hop::ForwardIn,
+        Hop::ToContainer,
+        Hop::ToBridge,
+        Hop::Originate,
+        Hop::Answer,
+        Hop::Deliver,
+    ];
+    let ours = |loss: &&Loss<'_>| {
+        let (from, target) = loss.addresses();
+        target == to || from == to
+    };
+    view.lost_at(node, &hops).into_iter().filter(ours).collect()
+}
+
+/// FL313: the host's side of a container's veth is no port of the bridge.
+pub fn detached(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let (Some(bridge), Some(subnet)) = (route::bridge(node), view.subnet(node)) else {
+            continue;
+        };
+        let cut = |one: &&ContainerFact| one.detached && subnet.contains(&one.address);
+        for fact in node.containers.iter().filter(cut) {
+            let losses = around(view, node, fact.address);
+            let veth = fact.veth.clone().unwrap_or_default();
+            all.push(
+                found("FL313", node.node, format!("container {}", fact.address))
+                    .proven_if(losses.iter().any(|loss| loss.certain()))
+                    .summary(format!(
+                        "{}: {veth} of container {}{} is no port of {}",
+                        label(node),
+                        fact.address,
+                        named(fact),
+                        bridge.name
+                    ))
+                    .evidence(format!("{veth} has no bridge"))
+                    .explains(losses)
+                    .run(format!("ip link set {veth} master {} up", bridge.name))
+                    .done(),
+            );
+        }
+    }
+    all
+}
+
+/// FL903: a container sends to a MAC that its bridge does not have (any more).
+pub fn gateway(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let Some(bridge) = route::bridge(node).filter(|bridge| !bridge.mac.is_empty()) else {
+            continue;
+        };
+        for fact in &node.containers {
+            let (Some(gateway), Some(mac)) = (fact.gateway, &fact.gateway_mac) else {
+                continue;
+            };
+            let ours = bridge.addresses.iter().any(|net| net.addr() == gateway);
+            if !ours || mac.eq_ignore_ascii_case(&bridge.mac) {
+                continue;
+            }
+            let losses = around(view, node, fact.address);
+            if losses.is_empty() {
+                continue;
+            }
+            let mut build = found("FL903", node.node, format!("container {}", fact.address))
+                .proven_if(losses.iter().any(|loss| loss.certain()))
+                .summary(format!(
+                    "{}: container {}{} sends to {mac}, {} has the MAC {}",
+                    label(node),
+                    fact.address,
+                    named(fact),
+                    bridge.name,
+                    bridge.mac
+                ))
+                .evidence(format!("{gateway} is at {mac} for the container"))
+                .explains(losses);
+            if let Some(namespace) = &fact.namespace {
+                build = build.run(format!(
+                    "nsenter --net={namespace} ip neigh del {gateway} dev {}",
+                    fact.interface
+                ));
+            }
+            all.push(build.fix("for good: give the bridge a fixed MAC").done());
+        }
+    }
+    all
+}
+
+/// FL303: containers in Docker networks that are not part of the overlay.
+pub fn elsewhere(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let Some(subnet) = view.subnet(node) else {
+            continue;
+        };
+        for fact in &node.containers {
+            if fact.network.is_empty() || fact.network == "bridge" || subnet.contains(&fact.address)
+            {
+                continue;
+            }
+            all.push(
+                found(
+                    "FL303",
+                    node.node,
+                    format!("Docker network {}", fact.network),
+                )
+                .severity(Severity::Info)
+                .confidence(Confidence::Proven)
+                .summary(format!(
+                    "{}: container {}{} is in Docker's network {}, outside {subnet}",
+                    label(node),
+                    fact.address,
+                    named(fact),
+                    fact.network
+                ))
+                .evidence(format!("{} is not in {subnet}", fact.address))
+                .done(),
             );
         }
     }

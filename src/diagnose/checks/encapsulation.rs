@@ -1,6 +1,6 @@
 //! FL502: MAC. FL232, FL234: VNI and port. FL501: outer checksums. FL231: two devices of one kind.
 
-use crate::diagnose::evidence::{Checksum, NodeEvidence, Point};
+use crate::diagnose::evidence::{Checksum, LinkFact, NodeEvidence, Point};
 use crate::diagnose::finding::{Confidence, Severity};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
@@ -47,7 +47,12 @@ pub fn macs(view: &View<'_>) -> Vec<Found> {
                 "{}: {}; lease: {}",
                 device.name, device.mac, lease.vtep_mac
             ))
-            .explains(losses);
+            .explains(losses)
+            .run(format!(
+                "ip link set {} address {}",
+                device.name, lease.vtep_mac
+            ))
+            .fix("for good: /etc/systemd/network/10-flannel.link with [Match] OriginalName=flannel* and [Link] MACAddressPolicy=none");
         if other > 0 || counted > 0 {
             build = build.evidence(format!(
                 "{other} probes arrived as PACKET_OTHERHOST; rx_otherhost rose by {counted}"
@@ -169,9 +174,7 @@ pub fn checksums(view: &View<'_>) -> Vec<Found> {
                 rise(node, "snmp.Udp.InCsumErrors")
             ))
             .explains(losses)
-            .fix(format!(
-                "on {sender}: ethtool -K {device} tx-checksum-ip-generic off"
-            ))
+            .run(format!("ethtool -K {device} tx-checksum-ip-generic off"))
             .done(),
         );
     }
@@ -196,13 +199,24 @@ pub fn clash(view: &View<'_>) -> Vec<Found> {
     for node in &view.case.nodes {
         let strangers = node.links.iter().filter(|link| {
             Some(link.name.as_str()) != node.device.as_deref()
-                && link
-                    .vxlan
-                    .as_ref()
-                    .is_some_and(|it| it.port == network.port && it.vni == network.vni)
+                && link.vxlan.as_ref().is_some_and(|it| {
+                    it.port == network.port && (it.external || it.vni == network.vni)
+                })
         });
         for link in strangers {
-            let losses = view.lost_at(node, &[Hop::Decapsulate]);
+            // Without its own device nothing passes a node.
+            let own = route::device(node).is_some_and(|device| device.up);
+            let losses: Vec<&Loss<'_>> = if own {
+                view.lost_at(node, &[Hop::Decapsulate])
+            } else {
+                let (from, to) = (
+                    |one: &&Loss<'_>| one.nodes().0,
+                    |one: &&Loss<'_>| one.nodes().1,
+                );
+                let ours =
+                    |one: &&Loss<'_>| node.node == Some(from(one)) || node.node == Some(to(one));
+                view.losses.iter().filter(ours).collect()
+            };
             all.push(
                 found("FL231", node.node, link.name.clone())
                     .severity(if losses.is_empty() {
@@ -211,16 +225,20 @@ pub fn clash(view: &View<'_>) -> Vec<Found> {
                         Severity::Error
                     })
                     .confidence(Confidence::Likely)
+                    // The kernel gives a port and VNI to one device alone: flannel's is shut out.
+                    .proven_if(!own && !losses.is_empty())
                     .summary(format!(
-                        "{}: {} has flannel's VNI {} and port {}",
+                        "{}: {} has flannel's {} and port {}",
                         label(node),
                         link.name,
-                        network.vni,
+                        vni(link, network.vni),
                         network.port
                     ))
                     .evidence(format!(
-                        "{}: vxlan id {} dstport {}",
-                        link.name, network.vni, network.port
+                        "{}: vxlan, {}, dstport {}",
+                        link.name,
+                        vni(link, network.vni),
+                        network.port
                     ))
                     .explains(losses)
                     .done(),
@@ -228,4 +246,11 @@ pub fn clash(view: &View<'_>) -> Vec<Found> {
         }
     }
     all
+}
+
+fn vni(link: &LinkFact, flannels: u32) -> String {
+    match &link.vxlan {
+        Some(vxlan) if vxlan.external => "every VNI (external)".to_owned(),
+        _ => format!("VNI {flannels}"),
+    }
 }

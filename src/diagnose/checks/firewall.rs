@@ -12,6 +12,7 @@ use crate::diagnose::probe::Origin;
 use crate::diagnose::route;
 use crate::diagnose::view::{Found, View};
 
+use super::firewall_why::reasons;
 use super::firewall_words::{Proof, Scene, name, trace, traced};
 
 /// Losses that a rule or policy explains.
@@ -31,6 +32,7 @@ pub fn drops(view: &View<'_>) -> Vec<Found> {
                 })
                 .max_by_key(|one| one.0);
             if let Some((proof, ender, scene)) = best {
+                all.extend(reasons(view, node, &chains, ender, (loss, proof)));
                 all.push(name(
                     view,
                     node,

@@ -160,10 +160,10 @@ pub(super) fn name(
     if chain.program == "iptables-legacy" && accepts(view, chains, "iptables-nft") {
         build = build.evidence("the network is accepted in iptables-nft, which does not help against iptables-legacy (FL130)");
     }
-    for line in mend(view, node, id, scene) {
-        build = build.fix(line);
+    for command in mend(view, id, ender, scene, &at) {
+        build = build.run(command);
     }
-    build.done()
+    build.fix(for_good(id)).done()
 }
 
 fn identify(
@@ -200,7 +200,7 @@ fn identify(
 }
 
 /// A program's chains at the forward hook accept the flannel network by name.
-fn accepts(view: &View<'_>, chains: &[Chain], program: &str) -> bool {
+pub(super) fn accepts(view: &View<'_>, chains: &[Chain], program: &str) -> bool {
     let Some(network) = view.network() else {
         return false;
     };
@@ -217,24 +217,57 @@ fn accepts(view: &View<'_>, chains: &[Chain], program: &str) -> bool {
     })
 }
 
-fn mend(view: &View<'_>, node: &NodeEvidence, id: &str, scene: &Scene) -> Vec<String> {
-    let network = view
-        .network()
-        .map_or_else(|| "NETWORK".to_owned(), |network| network.to_string());
-    match id {
-        "FL110" => {
-            let chain = if scene.hooks.contains(&"input") { "INPUT" } else { "OUTPUT" };
-            vec![format!(
-                "on {}: iptables -I {chain} -p udp --dport {} -j ACCEPT (and in the firewall's own configuration)",
-                super::policy::label(node),
-                scene.packet.port
-            )]
+/// Commands that admit the packet in front of what drops it.
+fn mend(view: &View<'_>, id: &str, ender: Ender<'_>, scene: &Scene, at: &[&str]) -> Vec<String> {
+    let chain = ender.chain;
+    let Some(network) = view.network() else {
+        return Vec::new();
+    };
+    let native = chain.program == "nft";
+    let matches: Vec<String> = if scene.outer {
+        let port = scene.packet.port;
+        vec![if native {
+            format!("udp dport {port}")
+        } else {
+            format!("-p udp --dport {port}")
+        }]
+    } else if native {
+        vec![format!("ip saddr {network}"), format!("ip daddr {network}")]
+    } else if id == "FL102" {
+        vec![format!("-i {} -d {}", scene.packet.input, scene.packet.to)]
+    } else {
+        vec![format!("-s {network}"), format!("-d {network}")]
+    };
+    let hook = ["prerouting", "input", "forward", "output", "postrouting"]
+        .into_iter()
+        .find(|hook| at.contains(hook) && scene.hooks.contains(hook));
+    let Some(hook) = hook else { return Vec::new() };
+    let insert = |what: String| {
+        if native {
+            format!(
+                "nft insert rule {} {} {} {what} accept",
+                chain.family, chain.table, chain.name
+            )
+        } else {
+            format!(
+                "{} -t {} -I {} {what} -j ACCEPT",
+                chain.program,
+                chain.table,
+                hook.to_ascii_uppercase()
+            )
         }
-        "FL101" | "FL131" | "FL133" => vec![
-            format!("iptables -I FORWARD -s {network} -j ACCEPT; iptables -I FORWARD -d {network} -j ACCEPT"),
-            "permanently: run flannelctl agent with its forward rules on (--iptables-forward-rules)".to_owned(),
-        ],
-        "FL134" => vec![format!("iptables -I INPUT -s {network} -j ACCEPT")],
-        _ => Vec::new(),
+    };
+    matches.into_iter().map(insert).collect()
+}
+
+fn for_good(id: &str) -> &'static str {
+    match id {
+        "FL101" | "FL130" | "FL131" | "FL132" => {
+            "for good: run flannelctl agent with its forward rules on (--iptables-forward-rules)"
+        }
+        "FL102" | "FL103" => {
+            "for good: Docker 28.2 or later with \"allow-direct-routing\": true in daemon.json; before: gateway_mode_ipv4=nat-unprotected"
+        }
+        _ => "for good: the same in the firewall's own configuration",
     }
 }

@@ -42,7 +42,8 @@ pub fn forwarding(view: &View<'_>) -> Vec<Found> {
                 all.push(
                     off(node, "FL701", "net.ipv4.ip_forward", &losses)
                         .summary(words)
-                        .fix("sysctl -w net.ipv4.ip_forward=1 (and in /etc/sysctl.d)")
+                        .run("sysctl -w net.ipv4.ip_forward=1")
+                        .fix("for good: the same line in /etc/sysctl.d")
                         .done(),
                 );
             }
@@ -60,9 +61,8 @@ pub fn forwarding(view: &View<'_>) -> Vec<Found> {
                         "{}: forwarding is off on {interface} ({name} = 0)",
                         label(node)
                     ))
-                    .fix(format!(
-                        "sysctl -w net/ipv4/conf/{interface}/forwarding=1 (and in /etc/sysctl.d)"
-                    ))
+                    .run(format!("sysctl -w net/ipv4/conf/{interface}/forwarding=1"))
+                    .fix("for good: the same line in /etc/sysctl.d")
                     .done(),
             );
         }
@@ -144,7 +144,7 @@ pub fn reverse_path(view: &View<'_>) -> Vec<Found> {
         .confidence(Confidence::Likely)
         .proven_if(any_certain(&hit) && counted >= most(&hit))
         .explains(hit.iter().copied())
-        .fix(format!(
+        .run(format!(
             "sysctl -w net/ipv4/conf/{interface}/rp_filter=2 net/ipv4/conf/all/rp_filter=2"
         ))
         .fix("or remove the foreign route");

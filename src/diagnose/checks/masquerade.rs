@@ -34,15 +34,15 @@ pub fn hidden(view: &View<'_>) -> Vec<Found> {
                     chain
                         .rules
                         .into_iter()
-                        .map(move |rule| (title.clone(), rule))
+                        .map(move |rule| (title.clone(), chain.program.clone(), rule))
                 })
-                .find(|(_, rule)| {
+                .find(|(.., rule)| {
                     rule.action == Action::Masquerade && rule.rise().is_some_and(|rise| rise.0 > 0)
                 })
         });
         let place = rule.as_ref().map_or_else(
             || "nat POSTROUTING".to_owned(),
-            |(title, rule)| format!("{title}: {}", rule.text),
+            |(title, _, rule)| format!("{title}: {}", rule.text),
         );
         let mut build = found("FL120", Some(step.node), place)
             .severity(Severity::Warning)
@@ -57,10 +57,17 @@ pub fn hidden(view: &View<'_>) -> Vec<Found> {
                 path.to
             ))
             .evidence(format!("{} {}: {}", step.node, step.interface, one.line));
-        if let Some((_, rule)) = rule
-            && let Some((packets, _)) = rule.rise()
-        {
-            build = build.evidence(format!("the rule's counter rose by {packets} packets"));
+        if let Some((_, program, rule)) = rule {
+            if let Some((packets, _)) = rule.rise() {
+                build = build.evidence(format!("the rule's counter rose by {packets} packets"));
+            }
+            if let Some(network) = view.network().filter(|_| program != "nft") {
+                build = build
+                    .run(format!(
+                        "{program} -t nat -I POSTROUTING -s {network} -d {network} -j ACCEPT"
+                    ))
+                    .fix("for good: Docker with --ip-masq=false, and let the agent masquerade (--ip-masq)");
+            }
         }
         all.push(build.done());
     }

@@ -5,10 +5,12 @@
 //! for losses that none of the first explains, from the place alone.
 
 mod addresses;
+mod agent;
 mod bridge;
 mod container;
 mod encapsulation;
 mod firewall;
+mod firewall_why;
 mod firewall_words;
 mod forwarding;
 mod masquerade;
@@ -33,6 +35,12 @@ pub type Check = fn(&View<'_>) -> Vec<Found>;
 /// A check of the second: it gets the losses that have no explanation yet.
 pub type Fallback = for<'v, 'a> fn(&'v View<'a>, &[&'v Loss<'a>]) -> Vec<Found>;
 
+/// A check that reads what the first tier found.
+pub type Companion = fn(&View<'_>, &[Found]) -> Vec<Found>;
+
+/// Between the tiers.
+pub const COMPANIONS: &[Companion] = &[agent::managers];
+
 /// First tier.
 pub const CHECKS: &[Check] = &[
     store::etcd,
@@ -49,10 +57,14 @@ pub const CHECKS: &[Check] = &[
     bridge::env,
     container::absent,
     container::routes,
+    container::detached,
+    container::gateway,
+    container::elsewhere,
     encapsulation::macs,
     encapsulation::numbers,
     encapsulation::checksums,
     encapsulation::clash,
+    agent::hangs,
     programmed::device,
     programmed::peers,
     strangers::routes,

@@ -63,16 +63,27 @@ pub fn rules(view: &View<'_>) -> Vec<Found> {
                     .proven_if(any_certain(&met))
                     .evidence(format!("ip rule: {rule}"))
                     .explains(met)
-                    .fix(format!(
-                        "ip rule add pref 90 to {} lookup main, or remove the rule",
+                    .run(format!(
+                        "ip rule add pref {} to {} lookup main",
+                        before(rule),
                         view.network()
                             .map_or_else(|| "NETWORK".to_owned(), |it| it.to_string())
                     ))
+                    .fix("or remove the rule")
                     .done(),
             );
         }
     }
     all
+}
+
+/// A preference in front of the rule's.
+fn before(rule: &str) -> u32 {
+    let number = rule
+        .split(':')
+        .next()
+        .and_then(|word| word.trim().parse().ok());
+    number.unwrap_or(100_u32).saturating_sub(1).max(1)
 }
 
 /// The rule's selectors are all understood and meet the packet, and it does not lead to table main.

@@ -55,8 +55,11 @@ pub fn leases(view: &View<'_>) -> Vec<Found> {
                 let (from, to) = loss.nodes();
                 from == address || to == address
             });
+            // An agent that runs would have made one: it was taken from it.
+            let revoked = node.process.is_some() || node.agent;
+            let id = if revoked { "FL422" } else { "FL420" };
             all.push(
-                found("FL420", node.node, format!("lease of {address}"))
+                found(id, node.node, format!("lease of {address}"))
                     .confidence(Confidence::Proven)
                     .summary(format!("{}: it has no lease in etcd", label(node)))
                     .evidence(format!("no lease has the public IP {address}"))

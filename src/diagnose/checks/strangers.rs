@@ -37,7 +37,7 @@ pub fn routes(view: &View<'_>) -> Vec<Found> {
                             one.destination
                         ))
                         .evidence(format!("no lease covers {}", one.destination))
-                        .fix(format!("ip route del {}", one.destination))
+                        .run(format!("ip route del {}", one.destination))
                         .done(),
                 );
             }

@@ -72,6 +72,15 @@ pub fn routes(view: &View<'_>) -> Vec<Found> {
                     },
                 ))
                 .explains(losses.iter().copied());
+            // A route for this host alone is the stranger; a missing one has to come from the network's setup.
+            if let Some(it) = way.filter(|it| it.destination.prefix_len() == 32 && !far) {
+                let kind = if it.kind == "unicast" {
+                    String::new()
+                } else {
+                    format!("{} ", it.kind)
+                };
+                build = build.run(format!("ip route del {kind}{}", it.destination));
+            }
             if let Some(device) = device.filter(|_| !losses.is_empty() && !counter.is_empty()) {
                 let counted = rise(node, &format!("link.{device}.{counter}"));
                 if counted >= most(&losses) {
