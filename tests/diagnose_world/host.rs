@@ -65,6 +65,7 @@ pub fn node(backend: &str, own: Ipv4Addr, peer: Ipv4Addr) -> NodeEvidence {
                     local: Some(own),
                     underlay: Some(2),
                     learning: false,
+                    external: false,
                 });
                 routes.push(route(&format!("10.5.{p}.0/24"), Some(base), name));
                 neighbours.push(NeighbourFact {
@@ -125,12 +126,12 @@ pub fn node(backend: &str, own: Ipv4Addr, peer: Ipv4Addr) -> NodeEvidence {
             })
             .collect(),
         containers: vec![ContainerFact {
-            address: container(own),
             name: "web".to_owned(),
             veth: Some("veth0".to_owned()),
             mtu: Some(mtu),
             gateway: Some(ip(&format!("10.5.{n}.1"))),
             routes_known: true,
+            ..ContainerFact::at(container(own))
         }],
         external: Some("eth0".to_owned()),
         device,

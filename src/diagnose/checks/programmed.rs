@@ -128,7 +128,13 @@ fn way(view: &View<'_>, node: &NodeEvidence, peer: &LeaseFact) -> Option<Found> 
     if node.routes.is_empty() {
         return None;
     }
-    let losses = outbound(view, node, peer.public_ip, &WRAP);
+    let wrapped = view.backend() != "host-gw";
+    let mut hops = WRAP.to_vec();
+    if !wrapped {
+        // Without its route a packet still leaves by the NIC, to the default gateway.
+        hops.push(Hop::Underlay);
+    }
+    let losses = outbound(view, node, peer.public_ip, &hops);
     // The address that was really tried, where one was: a longer foreign route may catch it alone.
     let mut tried = losses.iter().map(|loss| {
         let (from, to) = loss.addresses();
@@ -138,7 +144,6 @@ fn way(view: &View<'_>, node: &NodeEvidence, peer: &LeaseFact) -> Option<Found> 
         .find(|to| peer.subnet.contains(to))
         .unwrap_or_else(|| inside(peer));
     let found_route = route::lookup(node, to);
-    let wrapped = view.backend() != "host-gw";
     let right = found_route.is_some_and(|it| {
         let by_device = wrapped && it.device.is_some() && it.device == node.device;
         let by_vtep = view.backend() != "vxlan" || it.gateway == Some(peer.subnet.network());

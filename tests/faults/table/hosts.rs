@@ -33,12 +33,14 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a policy rule leads the network to another table",
+        open: super::HOST_GW,
         id: "FL705",
         script: "ip route add unreachable default table 100; ip rule add pref 100 to $NET lookup 100",
         ..ALIVE
     },
     Fault {
         name: "a policy rule by source leads to another table, as VPNs do",
+        open: super::HOST_GW,
         id: "FL705",
         script: "ip route add blackhole default table 100; ip rule add pref 100 from $NET lookup 100",
         ..ALIVE
@@ -53,6 +55,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a VPN's route leads into the network",
+        open: super::EVERY,
         id: "FL220",
         script: "ip route add 10.1.248.0/21 via 192.0.2.1 proto static",
         directions: ["none", "none"],
@@ -61,6 +64,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the NIC has a smaller MTU",
+        open: super::EVERY,
         id: "FL601",
         backends: WRAPPED,
         script: "ip link set eth0 mtu 1400",

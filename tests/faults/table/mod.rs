@@ -43,7 +43,10 @@ pub struct Fault {
     pub on_peer: bool,
     /// No node is named, or a third.
     pub nowhere: bool,
+    /// At least.
     pub confidence: &'static str,
+    /// Backends where this is not told rightly yet: it counts as not named.
+    pub open: &'static [&'static str],
     /// Further checks that are right as well.
     pub also: &'static [&'static str],
     /// It is no more than information.
@@ -71,6 +74,7 @@ const ALIVE: Fault = Fault {
     on_peer: false,
     nowhere: false,
     confidence: "proven",
+    open: &[],
     also: &[],
     info: false,
     fix: Fix::Tried,

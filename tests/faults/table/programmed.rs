@@ -59,6 +59,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "systemd gave the device another MAC",
+        also: &["FL412", "FL511"],
         id: "FL502",
         backends: VXLAN,
         script: "ip link set $DEV address 02:00:00:00:00:77",
@@ -129,6 +130,9 @@ pub const FAULTS: &[Fault] = &[
         backends: &["vxlan", "host-gw"],
         script: "cp /bin/sleep ${ENV%/*}/NetworkManager; setsid ${ENV%/*}/NetworkManager 30 </dev/null >/dev/null 2>&1 & \
                  echo $! >${ENV%/*}/manager.pid; ip route del $PEERNET",
+        // Who removed them cannot be proven afterwards.
+        confidence: "likely",
+        directions: ["none", "none"],
         also: &["FL412", "FL510"],
         ..HANGS
     },
@@ -154,7 +158,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the agent hangs while the network changes",
         id: "FL412",
-        backends: &["vxlan", "host-gw"],
+        backends: VXLAN,
         script: r#"lease=$(etcdctl lease grant 86400 | cut -d' ' -f2)
             etcdctl put --lease=$lease -- $PREFIX/subnets/10.1.77.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
                 sed s/$SELF/192.0.2.77/ | sed s/$MAC/02:00:00:00:00:55/)""#,

@@ -14,17 +14,6 @@ pub const FAULTS: &[Fault] = &[
         ..ALIVE
     },
     Fault {
-        name: "the config is below another prefix",
-        id: "FL402",
-        seen: &[(1, 0)],
-        script: "etcdctl put -- /kube-centos/network/config \"$(etcdctl get --print-value-only $PREFIX/config)\"; \
-                 etcdctl del -- $PREFIX/config",
-        directions: ["none", "none"],
-        nowhere: true,
-        fix: Fix::Words,
-        ..ALIVE
-    },
-    Fault {
         name: "the config is not valid",
         id: "FL404",
         seen: &[(1, 0)],
@@ -47,7 +36,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a lease will end soon",
         id: "FL421",
-        backends: &["vxlan", "host-gw"],
+        backends: super::VXLAN,
         seen: &[(1, 0)],
         script: r#"lease=$(etcdctl lease grant 600 | cut -d' ' -f2)
             etcdctl put --lease=$lease -- $PREFIX/subnets/10.1.77.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
@@ -59,6 +48,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the leases of two nodes overlap",
+        also: &["FL510", "FL513"],
         id: "FL203",
         seen: &[(1, 0)],
         script: r#"lease=$(etcdctl lease grant 86400 | cut -d' ' -f2)
@@ -120,6 +110,8 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the host's address changed after the lease",
+        confidence: "likely",
+        open: super::HOST_GW,
         id: "FL204",
         backends: &["vxlan", "host-gw"],
         script: "ip address add 192.0.2.88/24 dev eth0; ip address del $SELF/24 dev eth0; \

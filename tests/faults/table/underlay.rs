@@ -18,6 +18,7 @@ macro_rules! fabric {
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the fabric eats the encapsulation to this host",
+        open: &["udp"],
         id: "FL230",
         backends: WRAPPED,
         script: fabric!("ip daddr $SELF udp dport $PORT drop"),
@@ -36,6 +37,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "nothing passes between the two hosts",
+        open: EVERY,
         id: "FL240",
         backends: EVERY,
         seen: &[(1, 0)],
@@ -68,6 +70,8 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "outer source addresses are translated on the way",
+        confidence: "likely",
+        open: &["udp"],
         id: "FL205",
         backends: WRAPPED,
         script: fabric!("ip saddr $SELF udp dport $PORT ip saddr set 192.0.2.77"),
@@ -77,6 +81,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "this host's outer UDP checksums are wrong",
+        open: VXLAN,
         id: "FL501",
         backends: VXLAN,
         script: fabric!("ip saddr $SELF udp dport $PORT udp checksum set 0xdead"),
