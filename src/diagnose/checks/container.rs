@@ -18,6 +18,14 @@ pub fn absent(view: &View<'_>) -> Vec<Found> {
     for node in &view.case.nodes {
         for loss in view.lost_at(node, &[Hop::ForwardIn]) {
             let (_, to) = loss.addresses();
+            // It is there, and cut off: FL313.
+            if node
+                .containers
+                .iter()
+                .any(|one| one.detached && one.address == to)
+            {
+                continue;
+            }
             let on_bridge = route::bridge(node)
                 .is_some_and(|bridge| bridge.addresses.iter().any(|net| net.contains(&to)));
             let Some(proof) = unresolved(node, loss, to).filter(|_| on_bridge) else {
