@@ -100,7 +100,8 @@ fn look(
             }
         )),
     }
-    if fault.fix == Fix::Tried {
+    // Once a row: on the other host it is the same command.
+    if fault.fix == Fix::Tried && fault.seen.first() == Some(&(broken, viewer)) {
         score.remedies += 1;
         match remedy(patient, fault, viewer, &diagnosed) {
             Ok(()) => score.remedied += 1,
@@ -128,10 +129,11 @@ fn wrong(
     };
     if !told.iter().any(fits) {
         return Some(format!(
-            "wanted {} {} {direction} {}",
+            "wanted {} {} {direction} {} ({})",
             fault.id,
             node(at),
-            fault.confidence
+            fault.confidence,
+            diagnosed.status()
         ));
     }
     if let Some(bare) = told.iter().find(|it| it.fix.is_empty()) {

@@ -28,11 +28,12 @@ for name in all default lo eth0 docker0 $DEV; do
 done 2>/dev/null
 echo 0 >/proc/sys/net/ipv4/ip_forward
 echo 1 >/proc/sys/net/ipv4/ip_forward
-while ip rule del pref 100; do :; done 2>/dev/null
+for pref in 99 100; do while ip rule del pref $pref; do :; done; done 2>/dev/null
 ip route flush table 100 2>/dev/null || true
 ip route flush proto static 2>/dev/null || true
 ip link del other0 2>/dev/null || true
 ip link set eth0 mtu 1500 up
+ethtool -K eth0 tx on >/dev/null
 ip address replace $SELF/24 dev eth0
 ip route replace default via 192.0.2.1
 ip address flush dev docker0
@@ -166,6 +167,16 @@ impl Patient {
                 format!("ip netns exec {}", self.overlay.lab.switch.name()),
             ),
             ("ETCD", self.overlay.etcd.url()),
+            (
+                "ETCDPORT",
+                self.overlay
+                    .etcd
+                    .url()
+                    .rsplit(':')
+                    .next()
+                    .unwrap()
+                    .to_owned(),
+            ),
             ("PREFIX", crate::lab::PREFIX.to_owned()),
             ("LEGACY", if self.legacy { "1" } else { "" }.to_owned()),
         ]

@@ -134,6 +134,55 @@ pub fn overlaps(view: &View<'_>) -> Vec<Found> {
     all
 }
 
+/// Routes of others that lie within the flannel network.
+pub fn foreign_routes(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    let Some(network) = view.network() else {
+        return all;
+    };
+    for node in &view.case.nodes {
+        let own = view.subnet(node);
+        let strangers = node.routes.iter().filter(|it| {
+            let flannels = it.device == node.device && it.device.is_some()
+                || it.device == node.bridge && it.device.is_some();
+            // Within a node's subnet it is judged with that node's route (FL510, FL513); what the kernel adds
+            // itself comes from an address, which is judged above.
+            let leased = view
+                .case
+                .leases
+                .iter()
+                .any(|lease| lease.subnet.contains(&it.destination));
+            let ours = own.is_some_and(|own| own.contains(&it.destination));
+            it.kind == "unicast"
+                && it.protocol != "kernel"
+                && network.contains(&it.destination)
+                && !flannels
+                && !leased
+                && !ours
+        });
+        for it in strangers {
+            let device = it.device.as_deref().unwrap_or("no device");
+            all.push(
+                found("FL220", node.node, format!("route {}", it.destination))
+                    .severity(Severity::Warning)
+                    .confidence(Confidence::Proven)
+                    .summary(format!(
+                        "{}: a route of protocol {} leads to {} by {device}, within the flannel network {network}",
+                        label(node),
+                        it.protocol,
+                        it.destination
+                    ))
+                    .evidence(format!(
+                        "{} dev {device} proto {}; network {network}",
+                        it.destination, it.protocol
+                    ))
+                    .done(),
+            );
+        }
+    }
+    all
+}
+
 /// Leases of another backend than the config's.
 pub fn backends(view: &View<'_>) -> Vec<Found> {
     let kind = |backend: &str| if backend.is_empty() { "udp" } else { backend }.to_owned();

@@ -1,7 +1,8 @@
-//! FL412, FL422, FL722: an agent that hangs. FL521: a network manager beside routes that are gone.
+//! FL412, FL722: an agent that hangs or is dead. FL521: a network manager beside routes that are gone.
 
 use crate::diagnose::evidence::NodeEvidence;
 use crate::diagnose::finding::{Confidence, Severity};
+use crate::diagnose::route;
 use crate::diagnose::view::{Found, View, found};
 
 use super::policy::label;
@@ -43,6 +44,39 @@ pub fn hangs(view: &View<'_>) -> Vec<Found> {
         );
     }
     all
+}
+
+/// With the udp backend the device goes with the process that carries its packets.
+pub fn gone(view: &View<'_>) -> Vec<Found> {
+    let dead = |node: &&NodeEvidence| {
+        let known = !node.links.is_empty() && !node.agent;
+        known && node.process.is_none() && route::device(node).is_none()
+    };
+    let udp = view.backend() == "udp";
+    view.case
+        .nodes
+        .iter()
+        .filter(|node| udp && dead(node))
+        .map(|node| {
+            let losses: Vec<_> = view
+                .losses
+                .iter()
+                .filter(|loss| {
+                    node.node
+                        .is_some_and(|it| [loss.nodes().0, loss.nodes().1].contains(&it))
+                })
+                .collect();
+            found("FL722", node.node, "the agent's process")
+                .summary(format!(
+                    "{}: no agent runs, and with the udp backend it carries the packets",
+                    label(node)
+                ))
+                .proven_if(!losses.is_empty())
+                .evidence("neither the process nor its device is there")
+                .explains(losses)
+                .done()
+        })
+        .collect()
 }
 
 /// Routes or the device are gone where a program runs that is known to remove them.

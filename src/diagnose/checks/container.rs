@@ -7,6 +7,7 @@ use crate::diagnose::evidence::{ContainerFact, NodeEvidence};
 use crate::diagnose::finding::{Confidence, Direction, Severity};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
+use crate::diagnose::probe::Target;
 use crate::diagnose::route::{self, dropped, neighbour};
 use crate::diagnose::view::{Found, View, found};
 
@@ -55,6 +56,10 @@ fn unresolved(node: &NodeEvidence, loss: &Loss<'_>, to: Ipv4Addr) -> Option<Stri
     {
         return Some(format!("neighbour {to} on {bridge}: {}", entry.state));
     }
+    let known = neighbour(node, bridge, to).is_some_and(|entry| !entry.mac.is_empty());
+    if known {
+        return None;
+    }
     let refused = loss.ladder.result.errors.iter().find(|error| {
         !error.outer && (error.kind, error.code) == (3, 1) && route::is_local(node, error.from)
     });
@@ -64,9 +69,45 @@ fn unresolved(node: &NodeEvidence, loss: &Loss<'_>, to: Ipv4Addr) -> Option<Stri
             error.from, error.count
         ));
     }
-    let known = neighbour(node, bridge, to).is_some_and(|entry| !entry.mac.is_empty());
     let reason = dropped(node, "NEIGH_FAILED");
-    (reason > 0 && !known).then(|| format!("kernel: NEIGH_FAILED ({reason}×)"))
+    (reason > 0).then(|| format!("kernel: NEIGH_FAILED ({reason}×)"))
+}
+
+/// A container gets what is for the address, by an old neighbour entry, and does not have it.
+pub fn renamed(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        for loss in view.lost_at(node, &[Hop::Answer]) {
+            let (_, to) = loss.addresses();
+            let inside = loss.path().target == Target::Container;
+            let Some(last) = loss.after.filter(|_| inside) else {
+                continue;
+            };
+            let port = node.ports.iter().find(|it| it.interface == last.interface);
+            let elsewhere = node.ports.iter().any(|it| it.addresses.contains(&to));
+            let Some(port) = port.filter(|_| !elsewhere) else {
+                continue;
+            };
+            let has: Vec<_> = port.addresses.iter().map(ToString::to_string).collect();
+            let has = if has.is_empty() {
+                "no address".to_owned()
+            } else {
+                has.join(", ")
+            };
+            all.push(
+                found("FL310", node.node, format!("container {to}"))
+                    .summary(format!(
+                        "{}: no container has the address {to}",
+                        label(node)
+                    ))
+                    .proven_if(loss.certain())
+                    .evidence(format!("the container behind {} has {has}", port.interface))
+                    .explains([loss])
+                    .done(),
+            );
+        }
+    }
+    all
 }
 
 /// The container got the request, and its routes are known to lead nowhere (or to a stranger).
@@ -174,7 +215,8 @@ pub fn gateway(view: &View<'_>) -> Vec<Found> {
                 continue;
             };
             let ours = bridge.addresses.iter().any(|net| net.addr() == gateway);
-            if !ours || mac.eq_ignore_ascii_case(&bridge.mac) {
+            // Cut off from the bridge, an old entry is the least of it: FL313.
+            if !ours || fact.detached || mac.eq_ignore_ascii_case(&bridge.mac) {
                 continue;
             }
             let losses = around(view, node, fact.address);

@@ -143,11 +143,19 @@ pub fn reverse_path(view: &View<'_>) -> Vec<Found> {
         ))
         .confidence(Confidence::Likely)
         .proven_if(any_certain(&hit) && counted >= most(&hit))
-        .explains(hit.iter().copied())
-        .run(format!(
-            "sysctl -w net/ipv4/conf/{interface}/rp_filter=2 net/ipv4/conf/all/rp_filter=2"
-        ))
-        .fix("or remove the foreign route");
+        .explains(hit.iter().copied());
+        // A longer route than the network's own also takes the answers away: looseness alone does not help.
+        let (from, _) = hit[0].addresses();
+        let foreign = route::lookup(node, from).filter(|it| {
+            let peer = view.peers(node).find(|peer| peer.subnet.contains(&from));
+            peer.is_some_and(|peer| it.destination.prefix_len() > peer.subnet.prefix_len())
+        });
+        build = match foreign {
+            Some(it) => build.run(format!("ip route del {}", it.destination)),
+            None => build.run(format!(
+                "sysctl -w net/ipv4/conf/{interface}/rp_filter=2 net/ipv4/conf/all/rp_filter=2"
+            )),
+        };
         for reason in reasons {
             build = build.evidence(reason);
         }

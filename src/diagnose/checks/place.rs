@@ -49,7 +49,9 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
             .after
             .and_then(|step| step.seen.first())
             .is_some_and(|one| one.outer.is_some());
-        let (id, confidence, words) = if arrived || !loss.total() {
+        // Some may have been lost before the NIC, in wait for its neighbour.
+        let some = arrived || loss.ladder.result.received() > 0;
+        let (id, confidence, words) = if some {
             (
                 "FL241",
                 Confidence::Proven,
@@ -68,6 +70,10 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
                     "the underlay delivers the nodes' own packets and eats those of containers",
                 ),
                 Some(false) => ("FL240", Confidence::Proven, "the underlay delivers nothing"),
+                // Pings were not even answered, so this direction was not tried by itself.
+                None if crosses(view, to, from) == Some(false) => {
+                    ("FL240", Confidence::Likely, "the underlay delivers nothing")
+                }
                 None if wrapped => (
                     "FL230",
                     Confidence::Likely,

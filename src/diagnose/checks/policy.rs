@@ -54,8 +54,26 @@ pub fn rules(view: &View<'_>) -> Vec<Found> {
             if met.is_empty() {
                 continue;
             }
+            let network = view.network();
+            let name = network.map_or_else(|| "NETWORK".to_owned(), |it| it.to_string());
+            // With host-gw hosts talk to containers by their own addresses, outside the network.
+            let beyond = met.iter().any(|loss| {
+                let to = loss.addresses().1;
+                network.is_some_and(|it| !it.contains(&to))
+            });
+            let mut build = found("FL705", node.node, format!("ip rule {rule}"));
+            build = build.run(format!(
+                "ip rule add pref {} to {name} lookup main",
+                before(rule)
+            ));
+            if beyond {
+                build = build.run(format!(
+                    "ip rule add pref {} from {name} lookup main",
+                    before(rule)
+                ));
+            }
             all.push(
-                found("FL705", node.node, format!("ip rule {rule}"))
+                build
                     .summary(format!(
                         "{}: the policy rule \"{rule}\" leads overlay traffic away from table main",
                         label(node)
@@ -63,12 +81,6 @@ pub fn rules(view: &View<'_>) -> Vec<Found> {
                     .proven_if(any_certain(&met))
                     .evidence(format!("ip rule: {rule}"))
                     .explains(met)
-                    .run(format!(
-                        "ip rule add pref {} to {} lookup main",
-                        before(rule),
-                        view.network()
-                            .map_or_else(|| "NETWORK".to_owned(), |it| it.to_string())
-                    ))
                     .fix("or remove the rule")
                     .done(),
             );

@@ -84,7 +84,8 @@ fn device_trouble(view: &View<'_>, node: &NodeEvidence) -> Option<&'static str> 
 pub fn peers(view: &View<'_>) -> Vec<Found> {
     let mut all = Vec::new();
     for node in &view.case.nodes {
-        if node.links.is_empty() || device_trouble(view, node).is_some() {
+        let gone = view.backend() != "host-gw" && route::device(node).is_none();
+        if node.links.is_empty() || gone || device_trouble(view, node).is_some() {
             continue;
         }
         for peer in view.peers(node) {

@@ -173,6 +173,12 @@ pub fn translated(view: &View<'_>) -> Vec<Found> {
             if came.from == sent.from || came.from == sender {
                 continue;
             }
+            // Our udp backend takes nothing from addresses that are nobody's.
+            let refused = view.losses.iter().filter(|loss| {
+                view.backend() == "udp"
+                    && loss.at(Hop::Decapsulate, receiver)
+                    && loss.nodes() == (sender, receiver)
+            });
             all.push(
                 found("FL205", Some(sender), "outer source address")
                     .severity(if ladder.result.whole() {
@@ -189,6 +195,7 @@ pub fn translated(view: &View<'_>) -> Vec<Found> {
                         "sent from {}, received from {}",
                         sent.from, came.from
                     ))
+                    .explains(refused)
                     .done(),
             );
         }
@@ -197,6 +204,8 @@ pub fn translated(view: &View<'_>) -> Vec<Found> {
         let Some(lease) = view.lease(node).filter(|_| !node.links.is_empty()) else {
             continue;
         };
+        // Its own packets carry host-gw's traffic: no translation can stand between.
+        let plain = view.backend() == "host-gw";
         let arrives = node
             .seen
             .iter()
@@ -205,17 +214,18 @@ pub fn translated(view: &View<'_>) -> Vec<Found> {
             .losses
             .iter()
             .filter(|loss| {
-                loss.nodes().1 == lease.public_ip
-                    && loss.hops.iter().any(|hop| hop.0 == Hop::Underlay)
+                let (from, to) = loss.nodes();
+                to == lease.public_ip && loss.hops.iter().any(|hop| hop.0 == Hop::Underlay)
+                    || plain && [from, to].contains(&lease.public_ip)
             })
             .collect();
-        if route::is_local(node, lease.public_ip) || arrives || losses.is_empty() {
+        if route::is_local(node, lease.public_ip) || (arrives && !plain) || losses.is_empty() {
             continue;
         }
         all.push(
             found("FL204", node.node, "public IP of the lease")
                 .summary(format!(
-                    "{}: the lease's public IP {} is on none of its interfaces, and nothing arrives",
+                    "{}: the lease's public IP {} is on none of its interfaces, and packets are lost",
                     label(node),
                     lease.public_ip
                 ))

@@ -19,8 +19,6 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the container's address is gone",
-        // Its old neighbour entry still leads there: it is silent (FL312) rather than absent.
-        open: super::EVERY,
         id: "FL310",
         seen: &[(1, 0)],
         script: "$IN ip address flush dev eth0",

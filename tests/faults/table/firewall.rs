@@ -1,6 +1,6 @@
 //! FL1xx: filters and address translation.
 
-use super::{ALIVE, EVERY, Fault, WRAPPED};
+use super::{ALIVE, EVERY, Fault, HANGS, WRAPPED};
 
 const REPLIES: [&str; 2] = ["request", "reply"];
 
@@ -91,9 +91,8 @@ pub const FAULTS: &[Fault] = &[
         name: "an INPUT policy DROP that admits SSH and etcd",
         id: "FL110",
         backends: WRAPPED,
-        script: "iptables-nft -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; \
-                 iptables-nft -A INPUT -i lo -j ACCEPT; iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT; \
-                 iptables-nft -A INPUT -p icmp -j ACCEPT; iptables-nft -P INPUT DROP; conntrack -F 2>/dev/null || true",
+        script: "iptables-nft -A INPUT -i lo -j ACCEPT; iptables-nft -A INPUT -p tcp -m multiport --ports 22,2379,$ETCDPORT -j ACCEPT; \
+                 iptables-nft -A INPUT -p icmp -j ACCEPT; iptables-nft -P INPUT DROP",
         directions: REPLIES,
         seen: &[(1, 0)],
         ..ALIVE
@@ -126,8 +125,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "iptables-legacy drops what iptables-nft accepts",
         id: "FL130",
-        script: "iptables-nft -N FLANNEL-FWD; iptables-nft -A FLANNEL-FWD -s $NET -j ACCEPT; \
-                 iptables-nft -A FLANNEL-FWD -d $NET -j ACCEPT; iptables-nft -A FORWARD -j FLANNEL-FWD; \
+        script: "iptables-nft -A FORWARD -s $NET -j ACCEPT; iptables-nft -A FORWARD -d $NET -j ACCEPT; \
                  iptables-legacy -P FORWARD DROP",
         also: &["FL101"],
         ..ALIVE
@@ -144,10 +142,12 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a reload flushed FORWARD, flannel's jump with it",
         id: "FL132",
+        // Our agent would remove what it is told not to keep.
+        backends: &["vxlan", "host-gw"],
         script: "iptables-nft -N FLANNEL-FWD; iptables-nft -A FLANNEL-FWD -s $NET -j ACCEPT; \
                  iptables-nft -A FLANNEL-FWD -d $NET -j ACCEPT; iptables-nft -P FORWARD DROP",
-        also: &["FL101"],
-        ..ALIVE
+        also: &["FL101", "FL412"],
+        ..HANGS
     },
     Fault {
         name: "INPUT drops what comes from the network, answers to the host itself too",

@@ -1,6 +1,6 @@
 //! FL7xx, FL2xx of one host: sysctls, policy rules, overlaps, sizes.
 
-use super::{ALIVE, Fault, Fix, WRAPPED};
+use super::{ALIVE, Fault, Fix, HANGS, WRAPPED};
 
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -33,16 +33,15 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a policy rule leads the network to another table",
-        open: super::HOST_GW,
         id: "FL705",
         script: "ip route add unreachable default table 100; ip rule add pref 100 to $NET lookup 100",
         ..ALIVE
     },
     Fault {
         name: "a policy rule by source leads to another table, as VPNs do",
-        open: super::HOST_GW,
         id: "FL705",
         script: "ip route add blackhole default table 100; ip rule add pref 100 from $NET lookup 100",
+        directions: ["", ""],
         ..ALIVE
     },
     Fault {
@@ -55,7 +54,6 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a VPN's route leads into the network",
-        open: super::EVERY,
         id: "FL220",
         script: "ip route add 10.1.248.0/21 via 192.0.2.1 proto static",
         directions: ["none", "none"],
@@ -64,13 +62,13 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the NIC has a smaller MTU",
-        open: super::EVERY,
         id: "FL601",
-        backends: WRAPPED,
+        // Our agent would follow it.
+        backends: super::VXLAN,
         script: "ip link set eth0 mtu 1400",
         directions: ["", ""],
-        also: &["FL602"],
+        also: &["FL412", "FL602"],
         fix: Fix::Words,
-        ..ALIVE
+        ..HANGS
     },
 ];

@@ -111,13 +111,13 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the host's address changed after the lease",
         confidence: "likely",
-        open: super::HOST_GW,
         id: "FL204",
         backends: &["vxlan", "host-gw"],
         script: "ip address add 192.0.2.88/24 dev eth0; ip address del $SELF/24 dev eth0; \
                  ip address add 192.0.2.88/24 dev eth0 2>/dev/null || true; ip route replace default via 192.0.2.1",
         directions: ["", ""],
         fix: Fix::Words,
+        also: &["FL412", "FL510"],
         ..HANGS
     },
 ];
