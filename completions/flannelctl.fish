@@ -56,8 +56,8 @@ complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l ip-masq-
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l iptables-resync -d 'Seconds between two looks at the firewall rules; 0 turns them off [default: 5]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l iptables-forward-rules -d 'Accept the overlay\'s traffic in the FORWARD chain [default: true]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l ip-blackhole-route -d 'Add a blackhole route for the own subnet, so that packets for absent containers do not loop' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-ip -d 'Address for /healthz and /readyz [default: 0.0.0.0]' -r
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-port -d 'Port for /healthz and /readyz; 0 = none [default: 0]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-ip -d 'Address for /healthz, /readyz and /metrics [default: 0.0.0.0]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l healthz-port -d 'Port for /healthz, /readyz and /metrics; 0 = none [default: 0]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-offload -d 'udp: use the kernel\'s segmentation offloads where they are (auto), or send each packet alone (off) [default: auto]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l udp-accept -d 'udp: accept packets of peers, from their own subnets (peers), or anything from anyone, as flanneld does (any) [default: peers]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand agent" -l diagnose -d 'Help `flannelctl diagnose` on other nodes: watch its packets and tell this node\'s state through etcd (on), or refuse (off) [default: on]' -r

@@ -97,6 +97,18 @@ fn hostile_datagrams_are_dropped_and_counted() {
         &packet([10, 5, 2, 2], 0, b"older"),
         &peer,
     );
+    // A fragment of somebody else's packet, and a flood of strangers' best imitations.
+    let mut fragment = packet([10, 5, 1, 2], 64, b"part");
+    fragment[6..8].copy_from_slice(&[0x20, 0x05]);
+    expect(Reason::ForeignSource, &fragment, &peer);
+    let unknown = received.dropped(Reason::UnknownSender);
+    for _ in 0..20_000 {
+        // A full queue on the way is no failure of the flood.
+        drop(stranger.send_to(&good, to));
+    }
+    until("most of the flood", SECONDS, || {
+        (received.dropped(Reason::UnknownSender) > unknown + 1000).then_some(())
+    });
     assert_eq!(received.packets.load(Relaxed), 0);
 
     // Only the honest one arrives.

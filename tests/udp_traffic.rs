@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use flannelctl::forward::Table;
+use flannelctl::forward::{Reason, Table};
 use flannelctl::kernel::tun::TunWish;
 use lab::{Lab, until};
 use udp::{FAST, Node, PLAIN, PORT, pair, ping};
@@ -120,6 +120,22 @@ fn datagrams(a: &Node, b: &Node) {
             "{len} bytes came as {came}, or changed"
         );
     }
+}
+
+/// Kernels before 6.11 refuse to cut datagrams for such a device (EIO): each goes by itself from then on. Later
+/// ones cut and sum them in software.
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device; ethtool"]
+fn a_device_that_loses_its_checksum_offload_carries_all() {
+    let lab = Lab::new(2);
+    let (a, b) = pair(&lab, FAST);
+    transfer(&a, &b);
+    a.host.run("ethtool", &["-K", "eth0", "tx", "off"]);
+    let features = a.host.run("ethtool", &["-k", "eth0"]);
+    assert!(features.contains("tx-checksumming: off"), "{features}");
+    transfer(&a, &b);
+    datagrams(&a, &b);
+    assert_eq!(a.counters.sent.dropped(Reason::SendRefused), 0);
 }
 
 #[test]

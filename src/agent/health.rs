@@ -1,15 +1,17 @@
 //! `/healthz` and `/readyz`, which tell the truth: alive while every part of the agent moves, ready while the
 //! lease runs, the own side of the network stands and no firewall rule is in its way. What a restart cannot mend (etcd away, a lease that ran
 //! out meanwhile) is no reason to be restarted: it would end the udp data path for nothing. Peers that cannot
-//! be programmed change neither.
+//! be programmed change neither. `/metrics` is served beside them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::FirewallStatus;
 use super::keep::{LeaseStatus, Trouble};
+use super::metrics;
 use super::reconcile::{Failure, ReconcileStatus};
+use crate::forward::Counters;
 
 /// The reconciler looks at the kernel at least every 10 s; after this long without a round it hangs.
 const STALLED: Duration = Duration::from_secs(60);
@@ -26,6 +30,8 @@ const STALLED: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Vitals {
     parts: watch::Sender<Option<Parts>>,
+    /// The udp backend's, if that is the backend.
+    counters: ArcSwapOption<Counters>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +77,11 @@ impl Vitals {
             lease,
             firewall,
         }));
+    }
+
+    /// Called in each life before its data path runs: what `/metrics` shows of it.
+    pub fn counts(&self, counters: Option<Arc<Counters>>) {
+        self.counters.store(counters);
     }
 
     /// The life ended; what it left says nothing about the next one.
@@ -140,6 +151,7 @@ pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>, cancel: Cancellat
     let app = Router::new()
         .route("/healthz", any(healthz))
         .route("/readyz", any(readyz))
+        .route("/metrics", any(numbers))
         .with_state(vitals);
     let stopped = cancel.clone();
     let server =
@@ -155,6 +167,14 @@ async fn healthz(State(vitals): State<Arc<Vitals>>) -> (StatusCode, String) {
 
 async fn readyz(State(vitals): State<Arc<Vitals>>) -> (StatusCode, String) {
     answer(vitals.ready(Instant::now()), "flanneld is ready")
+}
+
+async fn numbers(State(vitals): State<Arc<Vitals>>) -> Response {
+    let ready = vitals.ready(Instant::now()).is_ok();
+    match metrics::text(ready, vitals.counters.load().as_deref()) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn answer(state: Result<(), Ill>, well: &str) -> (StatusCode, String) {

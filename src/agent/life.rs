@@ -125,6 +125,7 @@ async fn begin(
 
     let table = prepared.udp.as_ref().map(|udp| udp.table());
     let device = prepared.udp.as_ref().map(|udp| udp.device());
+    vitals.counts(prepared.udp.as_ref().map(|udp| udp.counters()));
     if let (Some(udp), Some(udp_settings)) =
         (prepared.udp, start::udp_settings(&base, settings.udp))
     {

@@ -7,7 +7,7 @@
 //! | task | owns | ends |
 //! |---|---|---|
 //! | signals | SIGTERM, SIGINT | first one cancels everything, a second one leaves at once |
-//! | health | the port of /healthz | cancel |
+//! | health | the port of /healthz and /metrics | cancel |
 //! | follow (`registry::follow`) | the watch on etcd | cancel |
 //! | peers | judgement of leases, the goal, the udp table | cancel |
 //! | reconcile | the kernel's links, addresses, routes, neighbours, FDB | cancel; touches nothing when it stops |
@@ -25,6 +25,7 @@ pub mod guard;
 pub mod health;
 pub mod keep;
 pub mod life;
+pub mod metrics;
 pub mod notify;
 pub mod peers;
 pub mod pump;

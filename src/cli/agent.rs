@@ -56,11 +56,11 @@ pub struct AgentArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ip_blackhole_route: Option<String>,
 
-    /// Address for /healthz and /readyz [default: 0.0.0.0].
+    /// Address for /healthz, /readyz and /metrics [default: 0.0.0.0].
     #[arg(long, value_name = "IP")]
     pub healthz_ip: Option<String>,
 
-    /// Port for /healthz and /readyz; 0 = none [default: 0].
+    /// Port for /healthz, /readyz and /metrics; 0 = none [default: 0].
     #[arg(long, value_name = "PORT")]
     pub healthz_port: Option<String>,
 

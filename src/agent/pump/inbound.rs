@@ -20,7 +20,7 @@ use crate::packet::{Span, ipv4};
 /// Messages a batch while they are small.
 const BATCH: usize = 64;
 /// Messages a batch while they are large: what the processor's cache holds.
-const LARGE_BATCH: usize = 4;
+const LARGE_BATCH: usize = 2;
 /// Mean size from which messages are large.
 const LARGE: usize = 8192;
 /// The largest message. Only the pages that messages touch are ever used.

@@ -23,7 +23,7 @@ const BATCH: usize = 128;
 /// Room that each read gets: the largest packet and the header before it, in whole cache lines.
 const SLOT: usize = (1 << 16) + 64;
 /// Packets lie one behind the other in this much memory; a few of the largest fill it.
-const PACKETS: usize = 5 * SLOT;
+const PACKETS: usize = 2 * SLOT;
 /// Headers of the pieces that large packets are cut into, behind the packets.
 const HEADERS: usize = MAX_PIECES * MAX_HEADERS;
 /// Most packets and parts of a batch: every read alone, and one large packet in two parts a piece.
