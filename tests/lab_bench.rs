@@ -57,6 +57,58 @@ fn a_short_run_has_every_figure_and_leaves_nothing() {
 
 #[test]
 #[ignore = "needs root: network namespaces"]
+fn another_daemon_is_measured_beside_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let flanneld = folder.path().join("flanneld");
+    // Called so, it takes flanneld's command line and no other.
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_flannelctl"), &flanneld).unwrap();
+    let peer = format!("--peer-binary={}", flanneld.display());
+    let path = "--path=peer-vxlan,peer-udp";
+    let child = bench(&["--quick", "--seconds=0.05", "--underlay=wire", path, &peer]);
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{messages}");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        value["paths"].to_string(),
+        r#"["vxlan","peer-vxlan","peer-udp"]"#
+    );
+    assert_eq!(value["peerBinary"], flanneld.to_str().unwrap());
+    let samples = value["results"].as_array().unwrap().iter();
+    assert!(samples.clone().all(|one| one["samples"][0].is_f64()));
+    assert_eq!(left_behind(pid), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs root: network namespaces"]
+fn an_interrupt_shows_what_was_measured_so_far() {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("chart.svg");
+    let svg = format!("--svg={}", chart.display());
+    let vxlan = ["--path=vxlan", "--underlay=veth", "--seconds=0.05"];
+    let mut child = bench(&[&vxlan[..], &["--rounds=1000", &svg]].concat());
+    let pid = child.id();
+    let messages = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = messages.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("round 1 of 1000 is measured")));
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(lines.any(|line| line.contains("interrupted: these are the figures so far")));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["complete"], false);
+    assert!(value["results"][0]["samples"][0].as_f64().unwrap() > 0.0);
+    assert!(
+        std::fs::read_to_string(&chart)
+            .unwrap()
+            .contains("interrupted")
+    );
+    assert_eq!(left_behind(pid), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs root: network namespaces"]
 fn an_interrupt_removes_everything() {
     let mut child = bench(&["--seconds=3600", "--path=vxlan", "--underlay=veth"]);
     let pid = child.id();

@@ -74,4 +74,7 @@ fn a_chart_has_a_bar_a_path_and_escapes_text() {
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
     assert!(svg.contains("17.5") && svg.contains("not measured"));
     assert!(svg.contains("A &lt;&amp;&gt; B"), "{svg}");
+    assert!(!svg.contains('\x1b'), "no XML, and no good in a terminal");
+    assert!(svg.contains("×1.00"), "the ratio to vxlan");
+    assert!(svg.contains("2 x A ") && svg.contains("Linux 6.1"));
 }

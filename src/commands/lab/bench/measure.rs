@@ -60,7 +60,12 @@ pub(super) fn run(
         window: plan.window,
     };
     let bar = Bar::start(steps.len() as u64);
+    let mut round = 0;
     for step in &steps {
+        if step.round != round {
+            round = step.round;
+            bar.aside(|| message::note(format!("round {round} of {} is measured", plan.rounds)));
+        }
         let place = format!("{} {}", step.underlay.name(), step.path.name());
         bar.say(format!("{place}, {}", step.load.name()));
         let Some(ends) = ends(&setups, *step) else {
@@ -73,7 +78,8 @@ pub(super) fn run(
                     samples.add(step.underlay, figure, step.path, step.round, value);
                 }
             }
-            Err(load::Error::Interrupted) => {
+            // Ctrl-C at a terminal also ends the agents: whatever failed then failed of that.
+            Err(_) if stop.is_called() => {
                 return Ok((!result.samples.is_empty()).then_some(result));
             }
             Err(error) => {

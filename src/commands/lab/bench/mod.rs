@@ -30,6 +30,7 @@ pub async fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Code, Failure>
     // Before anything is made, so that no signal comes too early.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
     let heard = Arc::clone(&stop);
     let runtime = Handle::current();
     let mut work = tokio::task::spawn_blocking(move || measure::run(&request, &runtime, &heard));
@@ -38,6 +39,7 @@ pub async fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Code, Failure>
             measured = &mut work => break measured,
             _ = interrupt.recv() => stop.call(),
             _ = terminate.recv() => stop.call(),
+            _ = hang_up.recv() => stop.call(),
         }
     };
     let broken = |error| Failure::could_not_run(format!("the measuring thread broke: {error}"));
