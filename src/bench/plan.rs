@@ -25,8 +25,8 @@ impl Underlay {
     /// What it is, for those who see it for the first time.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Veth => "veth as it is, 64 KiB packets cross whole",
-            Self::Wire => "like a wire, datagrams of at most 1500 bytes cross",
+            Self::Veth => "as it is, 64 KiB packets cross whole",
+            Self::Wire => "as between machines, datagrams of at most 1500 bytes cross",
         }
     }
 }

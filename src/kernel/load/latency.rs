@@ -26,6 +26,9 @@ const PACE: Duration = Duration::from_millis(1);
 /// After this a ping counts as lost, and the next is sent.
 const LOST: Duration = Duration::from_millis(50);
 
+/// After the window, for the answers to what was sent within it: without them the slow ones would not count.
+const LATE: Duration = Duration::from_millis(500);
+
 /// Both kinds of round trips.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Latency {
@@ -132,14 +135,20 @@ impl Pinger {
         let mut sent = vec![None; usize::from(u16::MAX) + 1];
         let mut sequence: u16 = 0;
         let mut due = Instant::now();
+        let mut missing: usize = 0;
         while !stop.is_called() {
             let now = Instant::now();
-            if now >= schedule.end {
+            let is_over = now >= schedule.end;
+            if now >= schedule.end + LATE || is_over && missing == 0 {
                 break;
             }
-            if now >= due {
+            if is_over {
+                due = schedule.end + LATE;
+            } else if now >= due {
                 sequence = sequence.wrapping_add(1);
-                sent[usize::from(sequence)] = Some(Instant::now());
+                let begun = Instant::now();
+                missing += usize::from(begun >= schedule.begin);
+                sent[usize::from(sequence)] = Some(begun);
                 self.socket.send(&request(self.id, sequence))?;
                 due = match schedule.pace.is_zero() {
                     true => now + LOST,
@@ -158,6 +167,7 @@ impl Pinger {
             };
             if begun >= schedule.begin {
                 times.push(now.duration_since(begun));
+                missing = missing.saturating_sub(1);
             }
             if schedule.pace.is_zero() && answered == sequence {
                 due = now;
@@ -244,7 +254,9 @@ fn ask(mut client: &TcpStream, schedule: Schedule, stop: &Stop) -> io::Result<Ve
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => break,
                 Err(error) if !is_timeout(&error) => return Err(error),
-                Err(_) if stop.is_called() || Instant::now() >= schedule.end => return Ok(times),
+                Err(_) if stop.is_called() || Instant::now() >= schedule.end + LATE => {
+                    return Ok(times);
+                }
                 Err(_) => {}
             }
         }

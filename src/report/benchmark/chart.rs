@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::rounds;
+use super::{rounds, times};
 use crate::bench::{Benchmark, Better, DataPath, Figure, Summary, Underlay};
 use crate::report::terminal;
 
@@ -138,7 +138,7 @@ fn draw(area: &Area<'_>, result: &Benchmark, underlay: Underlay, figure: Figure)
         let samples = &result.samples;
         let ratio = samples.ratio(underlay, figure, *path, DataPath::Vxlan);
         if let Some(ratio) = ratio.filter(|_| *path != DataPath::Vxlan) {
-            let text = format!("×{:.2}", ratio.median);
+            let text = format!("×{}", times(ratio.median));
             let place = (end + wide + 6, middle, HPos::Left, 12, FAINT);
             write(area, &text, place)?;
         }

@@ -97,11 +97,16 @@ fn ratio(result: &Benchmark, underlay: Underlay, figure: Figure, path: DataPath)
         .samples
         .ratio(underlay, figure, path, DataPath::Vxlan)?;
     let open = path != DataPath::Vxlan && ratio.is_open();
-    Some(format!(
-        "{:.2}{}",
-        ratio.median,
-        if open { "~" } else { "" }
-    ))
+    Some(times(ratio.median) + if open { "~" } else { "" })
+}
+
+/// Three digits, as far as the ratio has them.
+fn times(ratio: f64) -> String {
+    match ratio {
+        0.0..10.0 => format!("{ratio:.2}"),
+        10.0..100.0 => format!("{ratio:.1}"),
+        _ => format!("{ratio:.0}"),
+    }
 }
 
 fn goal(row: Row) -> Vec<Field> {
