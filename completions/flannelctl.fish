@@ -94,7 +94,7 @@ json\t'For programs (flannelctl/v1)'
 short\t'The verdict in a few lines, to paste into a chat'"
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l junit -d 'Also write the checks as JUnit XML' -r -F
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l write -d 'Also write the probe packets of all nodes to one pcapng file, with a comment for each' -r -F
-complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l timeout -d 'How long all of it may take, --mesh excepted [default: 10s]' -r
+complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l timeout -d 'How long it may take; each round of a mesh has this time, and each packet beyond 5 adds 30 ms [default: 10s, and half a second for each node beyond 4, up to 20s]' -r
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l save-case -d 'Also write everything that was seen, as JSON, for a report to the authors; look through it before you hand it on: it holds addresses and firewall rules' -r -F
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l from-case -d 'Judge a file of --save-case again; nothing is sent' -r -F
 complete -c flannelctl -n "__fish_flannelctl_using_subcommand diagnose; and not __fish_seen_subcommand_from explain help" -l etcd-endpoints -d 'Endpoints, separated by commas [default: http://127.0.0.1:4001,http://127.0.0.1:2379]' -r

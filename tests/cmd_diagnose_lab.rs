@@ -118,8 +118,9 @@ fn an_interrupted_diagnosis_leaves_nothing_behind() {
             (diagnose_keys(&overlay) > 1).then_some(())
         });
         until("its sending", LIMIT, || {
-            let links = leavings(host);
-            (links != before[0]).then_some(())
+            // On both hosts: what the other one is about to make would appear after it was looked for.
+            let both = leavings(host) != before[0] && leavings(overlay.node(1)) != before[1];
+            both.then_some(())
         });
         process.signal(signal);
         let status = process.wait(LIMIT);

@@ -56,7 +56,8 @@ pub struct DiagnoseArgs {
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
 
-    /// How long all of it may take, --mesh excepted [default: 10s].
+    /// How long it may take; each round of a mesh has this time, and each packet beyond 5 adds 30 ms [default: 10s,
+    /// and half a second for each node beyond 4, up to 20s].
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
 

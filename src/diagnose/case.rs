@@ -31,6 +31,21 @@ pub struct Case {
     pub silent: Vec<Ipv4Addr>,
     /// What was sent.
     pub paths: Vec<PathResult>,
+    /// Where large packets vanish and small ones pass: at which size.
+    pub sizes: Vec<SizeFact>,
+}
+
+/// Up to which size packets of a path pass. Bytes of the inner IP packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeFact {
+    /// Inner source.
+    pub from: Ipv4Addr,
+    /// Inner destination.
+    pub to: Ipv4Addr,
+    /// The largest that was answered.
+    pub passes: u16,
+    /// The smallest that was not.
+    pub vanishes: u16,
 }
 
 /// Trouble with etcd or what it holds.

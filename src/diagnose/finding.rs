@@ -55,6 +55,9 @@ pub struct Finding {
     pub evidence: Vec<String>,
     /// Commands or changes that mend it.
     pub fix: Vec<String>,
+    /// Pairs of nodes whose packets are lost by it, source and target. No part of the contract.
+    #[serde(skip)]
+    pub pairs: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
 /// How bad.
@@ -113,6 +116,21 @@ pub struct PathReport {
     pub lost_at: Option<LostAt>,
     /// Points in the order of the way.
     pub observations: Vec<Observation>,
+    /// Which nodes it joins, for a path that counts: one to a container, or what stands for it. No part of the
+    /// contract.
+    #[serde(skip)]
+    pub between: Option<Between>,
+}
+
+/// The nodes that a path joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between {
+    /// The one that sends.
+    pub source: Ipv4Addr,
+    /// The one that should answer.
+    pub target: Ipv4Addr,
+    /// What is lost is lost on the way back.
+    pub reply: bool,
 }
 
 /// Where packets were last seen.

@@ -6,6 +6,9 @@ use super::finding::{Direction, LostAt};
 use super::ladder::{Hop, Ladder, Step};
 use super::probe::{Path, Target};
 
+/// Packets lost in a row that are no chance.
+const IN_A_ROW: usize = 5;
+
 /// Packets of one path that were lost at one place.
 #[derive(Debug, Clone)]
 pub struct Loss<'a> {
@@ -122,11 +125,34 @@ impl Loss<'_> {
         );
         let behind = self.next.map(|step| format!(", {}", seen(step)));
         format!(
-            "{what} {} > {}: {before}{}",
+            "{what} {} > {}: {before}{}{}",
             path.from,
             path.to,
-            behind.unwrap_or_default()
+            behind.unwrap_or_default(),
+            self.began()
         )
+    }
+
+    /// Says so where the first packets were answered and all after them were lost, or the other way round: what
+    /// loses them began or ended meanwhile.
+    fn began(&self) -> String {
+        let (sent, replies) = (self.ladder.result.sent, &self.ladder.result.replies);
+        let numbers = || replies.iter().map(|(sequence, _)| *sequence);
+        let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+        let lost = usize::from(sent).saturating_sub(replies.len());
+        // Fewer in a row may be chance.
+        if lost < IN_A_ROW || replies.is_empty() {
+            return String::new();
+        }
+        if first == 1 && usize::from(last) == replies.len() {
+            format!("; the first {last} were answered and none after them: it began meanwhile")
+        } else if last == sent && usize::from(sent - first) + 1 == replies.len() {
+            format!(
+                "; none before number {first} was answered and all from then on: it ended meanwhile"
+            )
+        } else {
+            String::new()
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! * `probe`: what was sent, and which answers came.
 //! * `case`: all evidence of all nodes with leases and probes: the input of the verdict.
 //! * `finding`: the output.
+//! * `mesh`: which pairs of nodes reach each other, and causes that pairs have in common.
 //! * `packets`: caught packets with what is to be said beside each.
 //! * `request`: the words in which nodes ask each other for evidence.
 //! * `catalog`: every check by id, in words; `select`: which of them the user wants.
@@ -19,6 +20,7 @@ pub mod finding;
 pub mod ladder;
 pub mod listing;
 pub mod loss;
+pub mod mesh;
 pub mod packets;
 pub mod probe;
 pub mod request;

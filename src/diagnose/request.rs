@@ -39,6 +39,8 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "step")]
 pub enum Answer {
+    /// Heard, and at work: somebody is there, however long it takes.
+    Heard,
     /// Watching.
     Armed {
         /// Address of the endpoint, or of a container that can be pinged.

@@ -3,11 +3,13 @@
 
 use super::case::Case;
 use super::checks::{CHECKS, COMPANIONS, FALLBACKS};
-use super::finding::{Confidence, Diagnosis, Finding, Observation, PathReport, Severity, Status};
+use super::finding::{
+    Between, Confidence, Diagnosis, Finding, Observation, PathReport, Severity, Status,
+};
 use super::ladder::{self, Ladder};
 use super::loss::{self, Loss};
 use super::select::Selection;
-use super::view::{Found, View};
+use super::view::{Found, View, is_main};
 use crate::packet::print::time_of_day;
 
 /// Where packets were lost and why.
@@ -46,13 +48,27 @@ pub fn verdict(case: &Case, select: &Selection) -> Diagnosis {
             it.id.clone(),
         )
     });
-    let findings: Vec<Finding> = all.into_iter().map(|one| one.finding).collect();
+    let findings: Vec<Finding> = all.into_iter().map(|one| with_pairs(&view, one)).collect();
     Diagnosis {
         status: status(&view, &findings),
         findings,
-        paths: ladders.iter().map(report).collect(),
+        paths: ladders.iter().map(|ladder| report(case, ladder)).collect(),
         not_observed: not_observed(case, &unexplained),
     }
+}
+
+fn with_pairs(view: &View<'_>, found: Found) -> Finding {
+    let mut finding = found.finding;
+    let losses = found
+        .explains
+        .iter()
+        .filter_map(|index| view.losses.get(*index));
+    finding.pairs = losses
+        .map(|loss| (loss.path().source_node, loss.path().target_node))
+        .collect();
+    finding.pairs.sort_unstable();
+    finding.pairs.dedup();
+    finding
 }
 
 fn explained(all: &[Found], index: usize) -> bool {
@@ -128,7 +144,7 @@ fn status(view: &View<'_>, findings: &[Finding]) -> Status {
     }
 }
 
-fn report(ladder: &Ladder<'_>) -> PathReport {
+fn report(case: &Case, ladder: &Ladder<'_>) -> PathReport {
     let result = ladder.result;
     let lost = loss::losses(ladder);
     let observations = ladder
@@ -158,6 +174,11 @@ fn report(ladder: &Ladder<'_>) -> PathReport {
         rtt_ms: result.mean_rtt_ms(),
         lost_at: lost.first().map(Loss::place),
         observations,
+        between: is_main(case, result).then(|| Between {
+            source: result.path.source_node,
+            target: result.path.target_node,
+            reply: lost.first().is_some_and(|loss| loss.reply),
+        }),
     }
 }
 

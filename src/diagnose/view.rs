@@ -170,7 +170,8 @@ impl<'a> View<'a> {
     }
 }
 
-fn is_main(case: &Case, result: &PathResult) -> bool {
+/// Losses of this path are what is judged.
+pub(super) fn is_main(case: &Case, result: &PathResult) -> bool {
     let path = &result.path;
     if path.df {
         // Size sweeps are judged by the check of sizes.
@@ -207,6 +208,7 @@ pub fn found(id: &'static str, node: Option<Ipv4Addr>, place: impl Into<String>)
             summary: entry.map_or("", |it| it.title).to_owned(),
             evidence: Vec::new(),
             fix: Vec::new(),
+            pairs: Vec::new(),
         },
         explains: Vec::new(),
     })

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 use super::netns::Netns;
+use super::ping_socket::Pings;
 use super::sight::Recogniser;
 use crate::diagnose::probe::{IcmpError, MARK, Origin};
 use crate::diagnose::{Path, PathResult};
@@ -22,8 +23,6 @@ use crate::packet::checksum::Sum;
 const HEADER: usize = 8;
 /// The largest payload of an IPv4 packet's ICMP message.
 const MOST_PAYLOAD: u16 = u16::MAX - 20 - 8;
-/// Receive buffer wished for, bytes.
-const BUFFER: usize = 1 << 20;
 
 /// How paths are sent.
 #[derive(Debug, Clone)]
@@ -150,13 +149,9 @@ impl Stream {
     }
 }
 
-/// Sends and receives in the calling thread's namespace, by one raw socket.
+/// Sends and receives in the calling thread's namespace.
 fn exchange(paths: Vec<Path>, patience: Duration) -> io::Result<Vec<PathResult>> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
-    socket.set_nonblocking(true)?;
-    if socket.set_recv_buffer_size(BUFFER).is_err() {
-        tracing::debug!("probes have to do with the default receive buffer");
-    }
+    let pings = Pings::open(&paths)?;
     let begun = Instant::now();
     let recogniser = Recogniser {
         paths: (0_u8..)
@@ -177,13 +172,13 @@ fn exchange(paths: Vec<Path>, patience: Duration) -> io::Result<Vec<PathResult>>
     let mut buffer = vec![MaybeUninit::uninit(); usize::from(u16::MAX)];
     let mut last_sent = begun;
     loop {
-        for stream in &mut streams {
+        for (stream, n) in streams.iter_mut().zip(0..) {
             while !stream.is_sent() && stream.due <= Instant::now() {
-                request(&socket, stream);
+                request(&pings, n, stream);
                 last_sent = Instant::now();
             }
         }
-        receive(&socket, &recogniser, &mut buffer, &mut streams);
+        receive(&pings, &recogniser, &mut buffer, &mut streams);
         if streams.iter().all(Stream::is_answered) {
             break;
         }
@@ -196,7 +191,10 @@ fn exchange(paths: Vec<Path>, patience: Duration) -> io::Result<Vec<PathResult>>
             }
             continue;
         }
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        let sockets = pings.all().iter();
+        let mut fds: Vec<_> = sockets
+            .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
+            .collect();
         // Rounded up, so that a rest below a millisecond does not spin.
         let timeout = PollTimeout::try_from(left + Duration::from_millis(1));
         match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
@@ -207,14 +205,18 @@ fn exchange(paths: Vec<Path>, patience: Duration) -> io::Result<Vec<PathResult>>
     Ok(streams.into_iter().map(|stream| stream.result).collect())
 }
 
-fn request(socket: &Socket, stream: &mut Stream) {
+fn request(pings: &Pings, n: usize, stream: &mut Stream) {
     let path = &stream.result.path;
     let sequence = stream.next;
     stream.next = sequence.saturating_add(1);
     stream.due += Duration::from_millis(u64::from(path.interval_ms));
     let packet = packet(path, sequence);
     let now = Instant::now();
-    match transmit(socket, path, &packet) {
+    let sent = match pings.of(n) {
+        Some(socket) => transmit(socket, path, &packet),
+        None => Err(Errno::EBADF),
+    };
+    match sent {
         Ok(()) => {
             stream.result.sent += 1;
             if let Some(time) = stream.times.get_mut(usize::from(sequence) - 1) {
@@ -284,27 +286,29 @@ fn transmit(socket: &Socket, path: &Path, packet: &[u8]) -> Result<(), Errno> {
 }
 
 fn receive(
-    socket: &Socket,
+    pings: &Pings,
     recogniser: &Recogniser,
     buffer: &mut [MaybeUninit<u8>],
     streams: &mut [Stream],
 ) {
-    loop {
-        let (length, now) = match socket.recv(buffer) {
-            Ok(length) => (length, Instant::now()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // Nothing there; or an error of a packet sent before, which also came as ICMP.
-            Err(_) => return,
-        };
-        let packet = super::sockopt::received(buffer, length);
-        if let Some(probe) = recogniser.reply(packet) {
-            if let Some(stream) = streams.get_mut(usize::from(probe.path)) {
-                answered(stream, probe.from, probe.sequence, now);
+    for socket in pings.all() {
+        loop {
+            let packet = match pings.receive(socket, buffer) {
+                Ok(packet) => packet,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Nothing there; or an error of a packet sent before, which also came as ICMP.
+                Err(_) => break,
+            };
+            let now = Instant::now();
+            if let Some(probe) = recogniser.reply(&packet) {
+                if let Some(stream) = streams.get_mut(usize::from(probe.path)) {
+                    answered(stream, probe.from, probe.sequence, now);
+                }
+            } else if let Some((path, error)) = recogniser.error_of(&packet)
+                && let Some(stream) = streams.get_mut(usize::from(path))
+            {
+                failed(&mut stream.result.errors, error);
             }
-        } else if let Some((path, error)) = recogniser.error_of(packet)
-            && let Some(stream) = streams.get_mut(usize::from(path))
-        {
-            failed(&mut stream.result.errors, error);
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod nursery;
 pub mod observe;
 pub mod offload;
 mod packet_socket;
+mod ping_socket;
 pub mod process;
 mod sight;
 mod sockopt;

@@ -118,6 +118,9 @@ impl Responder {
         if let Err(reason) = self.check(&question) {
             return self.answer(&question, &Answer::Refused { reason }).await;
         }
+        if matches!(question.request, Ok(Request::Arm { .. })) {
+            self.answer(&question, &Answer::Heard).await;
+        }
         match &mut self.current {
             Some(current) if current.job.is_some() => current.next = Some(question),
             _ => self.begin(question),

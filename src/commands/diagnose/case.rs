@@ -10,12 +10,11 @@ use super::paths::{self, COUNT_DEFAULT, Extent, Leg, Manner, ROUND, Sides, Sourc
 use super::round::{Held, Outcome, Round, side};
 use super::survey::{self, Here, Survey};
 use super::target::{self, Aim};
-use crate::agent::respond::hands::{Site, Wish, on_thread};
+use crate::agent::respond::hands::{Site, Wish};
 use crate::cli::{DiagnoseArgs, SourceArg};
 use crate::diagnose::Case;
 use crate::diagnose::case::NetworkFact;
 use crate::exit::Failure;
-use crate::kernel::witness::Witness;
 use crate::registry::Registry;
 use crate::registry::rendezvous::Meeting;
 use crate::report::progress::Spinner;
@@ -24,6 +23,11 @@ use crate::report::progress::Spinner;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Nobody waits longer.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// An etcd that takes longer for an operation is called slow.
+const SLOW: Duration = Duration::from_millis(250);
+/// For so many nodes; each one more may take longer.
+const FEW: usize = 4;
+const EACH: Duration = Duration::from_millis(500);
 /// Kept of it for judging and cleaning up.
 const RESERVE: Duration = Duration::from_millis(500);
 
@@ -108,6 +112,12 @@ impl<'a> Gathering<'a> {
         let site = self.site(&here, &network);
         let plan = self.plan(aim, &survey, &here, site.as_ref()).await?;
         let mut gathered = Gathered::default();
+        if lag > SLOW {
+            gathered.missing.push(format!(
+                "etcd is slow ({} ms for an answer): what other nodes tell may come too late",
+                lag.as_millis()
+            ));
+        }
         if survey.reachable
             && plan
                 .rounds
@@ -135,7 +145,7 @@ impl<'a> Gathering<'a> {
                 packets: self.args.write.is_some(),
                 ask: meeting,
                 lag: lag.min(Duration::from_millis(500)),
-                deadline: self.deadline(started, rounds),
+                deadline: self.deadline(started, rounds, survey.leases.len()),
                 progress: &progress,
             };
             let outcome = round.run(held).await;
@@ -145,7 +155,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// The rounds of a mesh have their time each; otherwise the whole has.
-    fn deadline(&self, started: Instant, rounds: usize) -> tokio::time::Instant {
+    fn deadline(&self, started: Instant, rounds: usize, nodes: usize) -> tokio::time::Instant {
         let packets = self
             .args
             .count
@@ -156,7 +166,13 @@ impl<'a> Gathering<'a> {
             0 | 1 => started,
             _ => Instant::now(),
         };
-        tokio::time::Instant::from_std(begin + self.timeout + sending - RESERVE)
+        // Where the user has set no bound, many nodes have more time to answer.
+        let many = u32::try_from(nodes.saturating_sub(FEW)).unwrap_or(u32::MAX);
+        let answering = match self.args.timeout {
+            None => (EACH * many).min(self.timeout),
+            Some(_) => Duration::ZERO,
+        };
+        tokio::time::Instant::from_std(begin + self.timeout + answering + sending - RESERVE)
     }
 
     fn only_the_store(&self, survey: Survey, here: &Here) -> Gathered {
@@ -237,12 +253,15 @@ impl<'a> Gathering<'a> {
         };
         let others = || survey.leases.iter().map(|lease| lease.public_ip);
         if self.args.mesh {
-            let pairs = others().flat_map(|source| {
-                let targets = others().filter(move |target| *target != source);
-                targets.map(move |target| leg(source, target, None, Extent::Least, all))
-            });
-            let legs: Vec<_> = pairs.collect();
-            let rounds = legs.chunks(ROUND).map(<[Leg]>::to_vec).collect();
+            let nodes: Vec<_> = others().collect();
+            let rounds = paths::mesh(&nodes)
+                .into_iter()
+                .map(|pairs| {
+                    let legs = pairs.into_iter();
+                    let leg = |(from, to)| leg(from, to, None, Extent::Least, all);
+                    legs.map(leg).collect()
+                })
+                .collect();
             return Ok(Plan { rounds, wish });
         }
         let Some(own) = here.node else {
@@ -257,7 +276,7 @@ impl<'a> Gathering<'a> {
                 vec![node]
             }
             Aim::FromNamed(name) => {
-                wish = Wish::Container(named(name, site).await?);
+                wish = Wish::Container(target::named(&name, site).await?);
                 others().filter(|node| *node != own).collect()
             }
         };
@@ -295,6 +314,7 @@ impl Gathered {
             mut nodes,
             silent,
             results,
+            size,
             missing,
         } = outcome;
         // In the case too, so that a saved one tells all.
@@ -310,6 +330,7 @@ impl Gathered {
             nodes,
             silent,
             paths: results,
+            sizes: size.into_iter().collect(),
         });
     }
 }
@@ -328,25 +349,6 @@ fn leg(
         extent,
         sources,
     }
-}
-
-/// The address of the local container with this name.
-async fn named(name: String, site: Option<&Site>) -> Result<Ipv4Addr, Failure> {
-    let spec = site.map(|site| site.spec(Vec::new(), Vec::new()));
-    let look = spec.map(|spec| on_thread(move || Witness::look(&spec)));
-    let evidence = match look {
-        Some(look) => look.await.unwrap_or_default(),
-        None => Default::default(),
-    };
-    let found = evidence.containers.iter().find(|one| one.name == name);
-    found.map(|one| one.address).ok_or_else(|| {
-        Failure::usage(format!(
-            "there is no container {name:?} on the bridge of this host"
-        ))
-        .with_remedy(
-            "`docker ps` shows the names; a node's public IP, a subnet or an address do as well",
-        )
-    })
 }
 
 fn sides(survey: &Survey, here: &Here, network: &NetworkFact) -> Sides {

@@ -1,5 +1,6 @@
 //! One verdict from the cases of several rounds.
 
+use crate::diagnose::mesh::grouped;
 use crate::diagnose::select::Selection;
 use crate::diagnose::verdict::verdict;
 use crate::diagnose::{Case, Diagnosis, Finding, Status};
@@ -23,11 +24,16 @@ pub fn judge(cases: &[Case], selection: &Selection) -> Diagnosis {
             whole.status = part.status;
         }
         for finding in part.findings {
-            let same = |known: &Finding| {
+            let same = |known: &&mut Finding| {
                 known.id == finding.id && known.node == finding.node && known.place == finding.place
             };
-            if !whole.findings.iter().any(same) {
-                whole.findings.push(finding);
+            match whole.findings.iter_mut().find(same) {
+                None => whole.findings.push(finding),
+                Some(known) => {
+                    known.pairs.extend(finding.pairs);
+                    known.pairs.sort_unstable();
+                    known.pairs.dedup();
+                }
             }
         }
         whole.paths.extend(part.paths);
@@ -37,5 +43,6 @@ pub fn judge(cases: &[Case], selection: &Selection) -> Diagnosis {
             }
         }
     }
+    whole.findings = grouped(whole.findings);
     whole
 }

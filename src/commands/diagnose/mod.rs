@@ -1,11 +1,13 @@
 //! `diagnose`: survey the store, try the paths with the help of the other nodes' agents, judge, show. All that is
 //! made on the way is removed on every way out, Ctrl-C included.
 
+mod asking;
 mod case;
 mod merge;
 mod offline;
 mod paths;
 mod round;
+mod sizes;
 mod survey;
 mod target;
 mod untried;

@@ -22,7 +22,7 @@ const DURATION: u16 = 29_000;
 /// An IP packet of 211 bytes, and of two more for each path: counters that rise by that are the probes'.
 const PAYLOAD_FIRST: u16 = 183;
 /// Bytes of IP and ICMP headers.
-const HEADERS: u16 = 28;
+pub const HEADERS: u16 = 28;
 
 /// From where a leg is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,34 @@ pub fn size(extent: Extent) -> usize {
     }
 }
 
+/// All pairs of nodes, in rounds. Within a round every node sends and is sent about as much as every other one, so
+/// that none is asked for more than an agent does.
+pub fn mesh(nodes: &[Ipv4Addr]) -> Vec<Vec<(Ipv4Addr, Ipv4Addr)>> {
+    let pairs: Vec<_> = (1..nodes.len())
+        .flat_map(|apart| {
+            let targets = nodes.iter().cycle().skip(apart);
+            nodes.iter().copied().zip(targets.copied())
+        })
+        .collect();
+    pairs.chunks(ROUND).map(<[_]>::to_vec).collect()
+}
+
+/// Where nobody knows a container of a node that no agent speaks for, its bridge stands for it, unless that is tried
+/// anyway.
+pub fn or_bridge(path: Path, draft: &[Path], sides: &Sides) -> Path {
+    let bridge = draft.iter().any(|other| {
+        other.target == Target::Bridge
+            && (other.source_node, other.target_node) == (path.source_node, path.target_node)
+    });
+    match path.target {
+        Target::Container if path.to.is_unspecified() && !bridge && !path.df => {
+            let target = Target::Bridge;
+            fill(Path { target, ..path }, sides)
+        }
+        _ => path,
+    }
+}
+
 /// All paths of a round, with those addresses open that no side knows yet.
 pub fn draft(legs: &[Leg], manner: &Manner) -> Vec<Path> {
     let kinds = legs
@@ -221,109 +249,5 @@ pub fn is_complete(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::agent::respond::check::{Known, check};
-    use crate::diagnose::request::Request;
-
-    const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-    const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-
-    fn leg(extent: Extent) -> Leg {
-        Leg {
-            source: A,
-            target: B,
-            container: None,
-            extent,
-            sources: Sources {
-                host: true,
-                container: true,
-            },
-        }
-    }
-
-    fn manner() -> Manner {
-        Manner {
-            count: 5,
-            first_id: 65_530,
-            mtu: Some(1450),
-            extra_hops: 0,
-            has_device: true,
-        }
-    }
-
-    fn sides() -> Sides {
-        let side = |n: u8| Side {
-            subnet: Some(Ipv4Net::new([10, 5, n, 0].into(), 24).unwrap()),
-            inner: Some(([10, 5, n, 254].into(), false)),
-            host: Some([10, 5, n, 0].into()),
-        };
-        [(A, side(1)), (B, side(2))].into()
-    }
-
-    #[test]
-    fn a_full_leg_is_the_truth_tables_columns() {
-        let paths = draft(&[leg(Extent::Full)], &manner());
-        assert_eq!(paths.len(), size(Extent::Full));
-        let filled: Vec<_> = paths.into_iter().map(|p| fill(p, &sides())).collect();
-        let ways: Vec<_> = filled
-            .iter()
-            .map(|p| format!("{} {} {}", p.from, p.to, p.ttl))
-            .collect();
-        assert_eq!(
-            ways,
-            [
-                "192.0.2.1 192.0.2.2 64",
-                "10.5.1.0 10.5.2.0 64",
-                "10.5.1.0 10.5.2.1 64",
-                "10.5.1.0 10.5.2.254 64",
-                "10.5.1.254 10.5.2.1 64",
-                "10.5.1.254 10.5.2.254 64",
-                "10.5.1.254 10.5.2.254 2",
-                "10.5.1.254 10.5.2.254 64",
-            ]
-        );
-        assert!(filled.iter().all(is_complete));
-        assert_eq!(filled[7].payload + HEADERS, 1450);
-    }
-
-    #[test]
-    fn what_a_side_does_not_have_stays_open() {
-        let mut sides = sides();
-        sides.get_mut(&B).unwrap().inner = None;
-        let paths = draft(&[leg(Extent::Full)], &manner());
-        let complete = paths
-            .into_iter()
-            .map(|p| fill(p, &sides))
-            .filter(is_complete);
-        assert_eq!(complete.count(), 4);
-    }
-
-    #[test]
-    fn sources_narrow_and_a_named_container_stays() {
-        let mut leg = leg(Extent::Full);
-        leg.sources.container = false;
-        leg.container = Some([10, 5, 2, 9].into());
-        let paths = draft(&[leg], &manner());
-        assert!(paths.iter().all(|p| p.origin == Origin::Host));
-        let filled = fill(paths[3].clone(), &sides());
-        assert_eq!(filled.to, Ipv4Addr::new(10, 5, 2, 9));
-    }
-
-    #[test]
-    fn agents_do_what_is_asked_of_them() {
-        let known = Known {
-            network: "10.5.0.0/16".parse().unwrap(),
-            node: A,
-            nodes: [A, B].into(),
-        };
-        for count in [1, 5, 1000] {
-            let manner = Manner { count, ..manner() };
-            let paths = draft(&vec![leg(Extent::Full); 8], &manner);
-            assert_eq!(paths.len(), 64);
-            let paths = paths.into_iter().map(|p| fill(p, &sides())).collect();
-            assert_eq!(check(&Request::Send { paths }, &known), Ok(()), "{count}");
-        }
-    }
-}
+#[path = "paths_tests.rs"]
+mod tests;

@@ -9,19 +9,24 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::asking::{answer_of, ask, ask_to, words};
 use super::paths::{self, Leg, Manner, Side, Sides};
-use super::untried;
+use super::{sizes, untried};
 use crate::agent::respond::PATIENCE;
 use crate::agent::respond::check::PATHS;
 use crate::agent::respond::hands::{Hands, Site, Wish, on_thread};
+use crate::diagnose::case::SizeFact;
 use crate::diagnose::probe::Origin;
 use crate::diagnose::request::{Answer, Packed, Request};
 use crate::diagnose::{NodeEvidence, Path, PathResult};
 use crate::kernel::{echo, interfaces};
 use crate::registry::rendezvous::Meeting;
 
-/// An agent that is there has answered by then, etcd's own slowness aside.
-const ARMING: Duration = Duration::from_millis(2000);
+/// An agent that is there has said so by then, etcd's own slowness aside.
+const HEARING: Duration = Duration::from_millis(2000);
+
+/// Kept for what the nodes tell at the end.
+const GATHERING: Duration = Duration::from_millis(1500);
 
 /// Packets seen that one node may tell.
 const SIGHTINGS: usize = 500_000;
@@ -70,6 +75,8 @@ pub struct Outcome {
     pub silent: Vec<Ipv4Addr>,
     /// What was sent.
     pub results: Vec<PathResult>,
+    /// Up to which size packets pass, where that is in question.
+    pub size: Option<SizeFact>,
     /// What did not work.
     pub missing: Vec<String>,
 }
@@ -116,8 +123,9 @@ impl Round<'_> {
         let asked = self.arm_others(held, &draft, &mut outcome).await;
         untried::containers(&self.legs, self.here(), &asked, &mut outcome.missing);
         let paths: Vec<_> = draft
-            .into_iter()
-            .map(|path| paths::fill(path, &self.sides))
+            .iter()
+            .map(|path| paths::fill(path.clone(), &self.sides))
+            .map(|path| paths::or_bridge(path, &draft, &self.sides))
             .filter(paths::is_complete)
             // A node that is not here and not asked sends nothing.
             .filter(|p| Some(p.source_node) == self.here() || asked.contains(&p.source_node))
@@ -181,7 +189,9 @@ impl Round<'_> {
         let Some(meeting) = held.meeting.as_ref().filter(|_| self.ask) else {
             return BTreeSet::new();
         };
-        let end = self.by(ARMING + 8 * self.lag);
+        let heard = self.by(HEARING + 8 * self.lag);
+        // The other half is for sending and gathering.
+        let end = self.by((self.deadline - Instant::now()) / 2).max(heard);
         let arm = |node: Ipv4Addr| {
             let paths = self.concerned(draft, node);
             let request = Request::Arm {
@@ -192,7 +202,16 @@ impl Round<'_> {
                 paths,
                 packets: self.packets,
             };
-            async move { (node, ask(meeting, node, &request, end).await) }
+            async move {
+                let answer = match ask_to(meeting, node, &request, heard).await {
+                    Ok(asked) if meeting.heard(node, asked, heard).await => {
+                        answer_of(meeting, node, asked, end).await
+                    }
+                    Ok(_) => Ok(None),
+                    Err(why) => Err(why),
+                };
+                (node, answer)
+            }
         };
         let answers = join_all(nodes.into_iter().map(arm)).await;
         let mut armed = BTreeSet::new();
@@ -297,6 +316,10 @@ impl Round<'_> {
                 Err(why) => outcome.missing.push(format!("{node}: {why}")),
             }
         }
+        if let Some(hands) = &held.hands {
+            let end = self.deadline - GATHERING;
+            outcome.size = sizes::search(hands, &outcome.results, end).await;
+        }
         untried::forbidden(self.here(), outcome);
         outcome.results.sort_by_key(|result| result.path.index);
     }
@@ -365,31 +388,5 @@ pub fn side(subnet: Option<ipnet::Ipv4Net>, host: Option<Ipv4Addr>) -> Side {
         subnet,
         inner: None,
         host,
-    }
-}
-
-async fn ask(
-    meeting: &Meeting,
-    node: Ipv4Addr,
-    request: &Request,
-    end: Instant,
-) -> Result<Option<Answer>, String> {
-    let asked = tokio::time::timeout_at(end, meeting.ask(node, request)).await;
-    let asked = match asked {
-        Ok(asked) => asked.map_err(|error| error.to_string())?,
-        Err(_) => return Ok(None),
-    };
-    match meeting.answer(node, asked, end).await {
-        None => Ok(None),
-        Some(Ok(answer)) => Ok(Some(answer)),
-        Some(Err(error)) => Err(format!("its answer is not used: {error}")),
-    }
-}
-
-/// An answer that is not the one asked for.
-fn words(answer: Answer) -> String {
-    match answer {
-        Answer::Refused { reason } => format!("its agent refuses: {reason}"),
-        _ => "its agent answered something else than it was asked".to_owned(),
     }
 }

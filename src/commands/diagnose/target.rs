@@ -5,7 +5,14 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::survey::{Here, Survey};
+use crate::agent::respond::hands::{Site, on_thread};
+use crate::diagnose::evidence::ContainerFact;
 use crate::exit::Failure;
+use crate::kernel::witness::Witness;
+use crate::report::terminal::clean_short;
+
+/// Containers named in an error.
+const LISTED: usize = 20;
 
 /// What is to be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +43,7 @@ pub fn read(text: &str, survey: &Survey, here: &Here) -> Result<Aim, Failure> {
         };
     }
     let Ok(address) = text.parse::<Ipv4Addr>() else {
-        return named(text);
+        return named_like(text);
     };
     if survey.leases.iter().any(|lease| lease.public_ip == address) {
         return Ok(Aim::Node(address));
@@ -59,7 +66,61 @@ pub fn read(text: &str, survey: &Survey, here: &Here) -> Result<Aim, Failure> {
     }
 }
 
-fn named(text: &str) -> Result<Aim, Failure> {
+/// The address of the local container with this name.
+///
+/// # Errors
+/// Usage: there is none; says which there are.
+pub async fn named(name: &str, site: Option<&Site>) -> Result<Ipv4Addr, Failure> {
+    let spec = site.map(|site| site.spec(Vec::new(), Vec::new()));
+    let look = spec.map(|spec| on_thread(move || Witness::look(&spec)));
+    let evidence = match look {
+        Some(look) => look.await.unwrap_or_default(),
+        None => Default::default(),
+    };
+    choose(
+        name,
+        &evidence.containers,
+        site.and_then(|site| site.subnet),
+    )
+}
+
+/// One of them in the node's subnet, if it has several addresses.
+fn choose(
+    name: &str,
+    containers: &[ContainerFact],
+    subnet: Option<Ipv4Net>,
+) -> Result<Ipv4Addr, Failure> {
+    let inside = |one: &&ContainerFact| subnet.is_none_or(|subnet| subnet.contains(&one.address));
+    let mut all: Vec<_> = containers.iter().filter(|one| one.name == name).collect();
+    all.sort_by_key(|one| !inside(one));
+    match all.first() {
+        Some(one) if inside(one) => return Ok(one.address),
+        Some(one) => {
+            return Err(Failure::usage(format!(
+                "container {name:?} has the address {}, outside of this node's subnet: it is on another network of Docker",
+                one.address
+            ))
+            .with_remedy("`flannelctl diagnose explain FL303` tells more"));
+        }
+        None => {}
+    }
+    let known: Vec<_> = containers
+        .iter()
+        .filter(|one| inside(one) && !one.name.is_empty())
+        .take(LISTED)
+        .map(|one| format!("{} ({})", clean_short(&one.name, 80), one.address))
+        .collect();
+    let known = match known.is_empty() {
+        true => "no container of Docker runs on this host's bridge".to_owned(),
+        false => format!("the containers of this host are {}", known.join(", ")),
+    };
+    Err(Failure::usage(format!(
+        "{name:?} is neither a node, nor an address, nor the name of a container of this host"
+    ))
+    .with_remedy(format!("{known}; `flannelctl leases` shows the nodes")))
+}
+
+fn named_like(text: &str) -> Result<Aim, Failure> {
     let known = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     match !text.is_empty() && text.chars().all(known) && !text.contains("..") {
         true => Ok(Aim::FromNamed(text.to_owned())),
@@ -99,6 +160,39 @@ mod tests {
             }],
             ..Survey::default()
         }
+    }
+
+    #[test]
+    fn a_name_that_nothing_has_lists_those_that_are_there() {
+        let container = |name: &str, address: [u8; 4]| -> ContainerFact {
+            let address = Ipv4Addr::from(address);
+            let fact = serde_json::json!({"address": address, "name": name, "routes_known": false});
+            serde_json::from_value(fact).unwrap()
+        };
+        let all = [
+            container("web", [172, 18, 0, 2]),
+            container("web", [10, 5, 7, 2]),
+            container("elsewhere", [172, 18, 0, 3]),
+            container("", [10, 5, 7, 3]),
+        ];
+        let subnet = "10.5.7.0/24".parse().ok();
+        assert_eq!(
+            choose("web", &all, subnet).unwrap(),
+            Ipv4Addr::new(10, 5, 7, 2)
+        );
+        let said = |name| choose(name, &all, subnet).unwrap_err().to_string();
+        assert!(
+            said("wbe").contains("of this host are web (10.5.7.2);"),
+            "{}",
+            said("wbe")
+        );
+        assert!(
+            said("elsewhere").contains("172.18.0.3, outside of"),
+            "{}",
+            said("elsewhere")
+        );
+        let none = choose("web", &[], subnet).unwrap_err().to_string();
+        assert!(none.contains("no container of Docker runs"), "{none}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! FL601: sizes that do not fit into each other. FL602: large packets vanish.
 
+use crate::diagnose::case::SizeFact;
 use crate::diagnose::finding::{Confidence, Direction, Severity};
-use crate::diagnose::probe::Target;
+use crate::diagnose::probe::{Path, Target};
 use crate::diagnose::route::{self, rise};
 use crate::diagnose::view::{Found, View, found};
 
@@ -91,17 +92,44 @@ pub fn black_hole(view: &View<'_>) -> Vec<Found> {
         if large.received() > 0 || !fits || told || !passed || !overlay || known {
             continue;
         }
+        let (edge, exact) = edge(view, path);
         all.push(
-            found("FL602", Some(path.source_node), format!("underlay to {}", path.target_node))
-                .direction(Direction::Both)
-                .confidence(Confidence::Likely)
-                .summary(format!(
-                    "packets of {size} bytes vanish between {} and {} without an error; smaller ones pass",
-                    path.source_node, path.target_node
-                ))
-                .evidence(format!("{} sent with {size} bytes and DF: none answered", large.sent))
-                .done(),
+            found(
+                "FL602",
+                Some(path.source_node),
+                format!("underlay to {}", path.target_node),
+            )
+            .direction(Direction::Both)
+            .confidence(Confidence::Likely)
+            .summary(format!(
+                "packets of {} bytes vanish between {} and {} without an error; smaller ones pass",
+                match exact {
+                    true => format!("more than {edge}"),
+                    false => size.to_string(),
+                },
+                path.source_node,
+                path.target_node
+            ))
+            .proven_if(exact)
+            .evidence(match exact {
+                true => format!("{edge} bytes are answered, one byte more is not"),
+                false => String::new(),
+            })
+            .evidence(format!(
+                "{} sent with {size} bytes and DF: none answered",
+                large.sent
+            ))
+            .done(),
         );
     }
     all
+}
+
+/// Bytes of the largest packet of this path's addresses that passes; whether one byte more does not.
+fn edge(view: &View<'_>, like: &Path) -> (u16, bool) {
+    let same = |one: &&SizeFact| (one.from, one.to) == (like.from, like.to);
+    let known = view.case.sizes.iter().find(same);
+    known.map_or((0, false), |one| {
+        (one.passes, one.passes.checked_add(1) == Some(one.vanishes))
+    })
 }

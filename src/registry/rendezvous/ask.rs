@@ -88,7 +88,16 @@ impl Meeting {
         Ok(response.header().map_or(0, |header| header.revision()))
     }
 
+    /// The node has heard the question that was written at `asked`, before `deadline`.
+    pub async fn heard(&self, node: Ipv4Addr, asked: i64, deadline: Instant) -> bool {
+        let mut answers = self.answers.clone();
+        let fits = |answers: &Answers| answers.get(&node).is_some_and(|a| a.revision > asked);
+        let wait = tokio::time::timeout_at(deadline, answers.wait_for(fits));
+        matches!(wait.await, Ok(Ok(_)))
+    }
+
     /// The node's answer to the question that was written at `asked`; `None` where none comes until `deadline`.
+    /// That it has heard is no answer.
     pub async fn answer(
         &self,
         node: Ipv4Addr,
@@ -96,7 +105,9 @@ impl Meeting {
         deadline: Instant,
     ) -> Option<Result<Answer, ReadError>> {
         let mut answers = self.answers.clone();
-        let fits = |answers: &Answers| answers.get(&node).is_some_and(|a| a.revision > asked);
+        let answers_it =
+            |a: &Answered| a.revision > asked && !matches!(a.answer, Ok(Answer::Heard));
+        let fits = |answers: &Answers| answers.get(&node).is_some_and(answers_it);
         let wait = answers.wait_for(fits);
         let known = tokio::time::timeout_at(deadline, wait).await.ok()?.ok()?;
         known.get(&node).map(|answered| answered.answer.clone())

@@ -101,6 +101,9 @@ fn escape(text: &str) -> String {
                 .replace('<', "&lt;")
                 .replace('>', "&gt;")
                 .replace('"', "&quot;")
+                // No control characters, and yet none of XML's.
+                .replace('\u{fffe}', "\\u{fffe}")
+                .replace('\u{ffff}', "\\u{ffff}")
         })
         .collect();
     lines.join("\n")

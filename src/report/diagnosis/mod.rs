@@ -3,6 +3,7 @@
 
 mod junit;
 mod ladder;
+mod mesh;
 mod short;
 mod table;
 

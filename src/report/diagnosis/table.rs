@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use super::mesh::render_mesh;
 use super::{ends_early, headline, ladder, made, mark, on_node, status_mark, totals, word};
+use crate::diagnose::mesh::mesh;
 use crate::diagnose::select::Selection;
 use crate::diagnose::{Diagnosis, Finding, PathReport, Severity, Status};
 use crate::report::table::{Field, Tone, render};
@@ -10,10 +12,12 @@ use crate::report::terminal::clean;
 
 /// Ways that are shown in full.
 const LADDERS: usize = 3;
+/// Paths that are all listed; of more, those that lose something.
+const LISTED: usize = 40;
 
 /// Colours, where they are wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint(bool);
+pub(super) struct Paint(pub(super) bool);
 
 impl Paint {
     fn with(self, code: &str, text: &str) -> String {
@@ -63,7 +67,7 @@ pub fn table(diagnosis: &Diagnosis, selection: &Selection, nodes: usize, colour:
         }
         text.push_str(&details(finding));
     }
-    text.push_str(&ways(&diagnosis.paths, paint));
+    text.push_str(&ways(diagnosis, paint));
     text.push_str(&checks(diagnosis, selection, nodes, paint));
     text
 }
@@ -110,7 +114,8 @@ fn details(finding: &Finding) -> String {
 }
 
 /// All paths in one table, and those that tell most in full.
-fn ways(paths: &[PathReport], paint: Paint) -> String {
+fn ways(diagnosis: &Diagnosis, paint: Paint) -> String {
+    let paths = &diagnosis.paths;
     if paths.is_empty() {
         return String::new();
     }
@@ -131,10 +136,26 @@ fn ways(paths: &[PathReport], paint: Paint) -> String {
         text.push('\n');
         text.push_str(&ladder::render(path, paint));
     }
-    text.push('\n');
-    let rows = paths.iter().map(row).collect();
-    let headers = ["from", "to", "sent", "answered", "rtt", "last seen"];
-    text.push_str(&render(&headers, rows, paint.0));
+    match mesh(paths) {
+        Some(mesh) => text.push_str(&render_mesh(&mesh, diagnosis, paint)),
+        None => text.push_str(&list(paths, paint)),
+    }
+    text
+}
+
+/// One line a path.
+fn list(paths: &[PathReport], paint: Paint) -> String {
+    let whole = |path: &&PathReport| paths.len() > LISTED && path.received >= path.sent;
+    let rows: Vec<_> = paths.iter().filter(|path| !whole(path)).map(row).collect();
+    let quiet = paths.len() - rows.len();
+    let mut text = String::from("\n");
+    if !rows.is_empty() {
+        let headers = ["from", "to", "sent", "answered", "rtt", "last seen"];
+        text.push_str(&render(&headers, rows, paint.0));
+    }
+    if quiet > 0 {
+        let _infallible = writeln!(text, "{quiet} paths are answered in full");
+    }
     text
 }
 
