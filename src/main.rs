@@ -11,6 +11,7 @@ use flannelctl::settings::Environment;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    commands::complete::answer_shell();
     let cli = match Cli::try_parse_from(argv::normalise(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

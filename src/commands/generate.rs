@@ -7,11 +7,10 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{output, write_file};
+use super::{complete, output, write_file};
 use crate::cli::{Cli, GenerateArgs, Generated};
 use crate::exit::{Code, Failure};
 
@@ -30,7 +29,7 @@ const DATE: &str = "2026-11-26";
 pub fn run(args: &GenerateArgs, out: &mut dyn Write) -> Result<Code, Failure> {
     let files = match args.what {
         Generated::Man => manual()?,
-        Generated::Completions => completions(),
+        Generated::Completions => completions()?,
     };
     for (name, text) in files {
         let path = args.out.join(name);
@@ -45,17 +44,16 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Completion scripts under the names that the shells look for.
-fn completions() -> Vec<(String, String)> {
+fn completions() -> Result<Vec<(String, String)>, Failure> {
     let script = |shell, name: &str| {
-        let mut text = Vec::new();
-        generate(shell, &mut Cli::command(), "flannelctl", &mut text);
-        (name.to_owned(), String::from_utf8_lossy(&text).into_owned())
+        let text = complete::registration(shell).map_err(Failure::could_not_run)?;
+        Ok((name.to_owned(), text))
     };
-    vec![
-        script(Shell::Bash, "flannelctl.bash"),
-        script(Shell::Zsh, "_flannelctl"),
-        script(Shell::Fish, "flannelctl.fish"),
-    ]
+    ["bash", "zsh", "fish"]
+        .into_iter()
+        .zip(["flannelctl.bash", "_flannelctl", "flannelctl.fish"])
+        .map(|(shell, name)| script(shell, name))
+        .collect()
 }
 
 /// One page for the program and one for each subcommand that is shown.

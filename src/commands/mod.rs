@@ -2,6 +2,7 @@
 //! decision that the pure modules could make.
 
 pub mod agent;
+pub mod complete;
 pub mod diagnose;
 pub mod docker_config;
 pub mod generate;

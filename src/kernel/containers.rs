@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
+use super::docker;
 use super::endpoint;
 use super::error::Error;
 use super::facts_links::{self, Seen};
@@ -48,6 +49,11 @@ pub fn behind(bridge: &str, missing: &mut Vec<String>) -> Behind {
             Behind::default()
         }
     }
+}
+
+/// Docker's running containers by name, with an address each; blocks up to 300 ms.
+pub fn running() -> Vec<(String, std::net::Ipv4Addr)> {
+    docker::running()
 }
 
 fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Behind, Error> {

@@ -11,6 +11,8 @@ use crate::diagnose::evidence::DockerFact;
 
 /// Docker answers in some 50 ms, or it hangs.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// For each of the two questions of [`running`].
+const AT_ONCE: Duration = Duration::from_millis(140);
 
 /// Docker's view.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
             )
         });
         let network = scope.spawn(|| run(&program, &["network", "inspect", "bridge"], DEADLINE));
-        let containers = containers(&program);
+        let containers = containers(&program, DEADLINE);
         let hung = || Err("docker could not be run".to_owned());
         (
             version.join().unwrap_or_else(|_| hung()),
@@ -61,6 +63,15 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
     }
 }
 
+/// Running containers and their addresses, for a person who presses a key; nothing where Docker does not answer at
+/// once.
+pub(super) fn running() -> Vec<(String, Ipv4Addr)> {
+    let program = find("docker");
+    let found = program.and_then(|program| containers(&program, AT_ONCE).ok());
+    let found = found.unwrap_or_default().into_iter();
+    found.map(|(name, _, address)| (name, address)).collect()
+}
+
 fn fact(version: String, network: Option<&Value>) -> DockerFact {
     let option = |name: &str| {
         let options = network?.get(0)?.get("Options")?;
@@ -77,8 +88,11 @@ fn fact(version: String, network: Option<&Value>) -> DockerFact {
     }
 }
 
-fn containers(program: &Path) -> Result<Vec<(String, String, Ipv4Addr)>, String> {
-    let ids = run(program, &["ps", "-q"], DEADLINE)?;
+fn containers(
+    program: &Path,
+    deadline: Duration,
+) -> Result<Vec<(String, String, Ipv4Addr)>, String> {
+    let ids = run(program, &["ps", "-q"], deadline)?;
     let mut args = vec![
         "inspect",
         "--format",
@@ -89,7 +103,7 @@ fn containers(program: &Path) -> Result<Vec<(String, String, Ipv4Addr)>, String>
     if args.len() == before {
         return Ok(Vec::new());
     }
-    let text = run(program, &args, DEADLINE)?;
+    let text = run(program, &args, deadline)?;
     let line = |line: &str| {
         let (name, addresses) = line.split_once(' ')?;
         let name = name.trim_start_matches('/').to_owned();
