@@ -58,6 +58,8 @@ pub enum StoreTrouble {
     Denied(String),
     /// No config (FL401).
     NoConfig(String),
+    /// No config here, and one below another prefix (FL402).
+    ConfigElsewhere(String),
     /// Config not valid (FL404).
     BadConfig(String),
     /// A record cannot be read.

@@ -66,8 +66,11 @@ fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Behind, Error> {
     else {
         return Ok(Behind::default());
     };
-    // A veth without a bridge may be one that fell off.
-    let loose = |link: &Seen| link.fact.kind == "veth" && link.fact.controller.is_none();
+    // A veth without a bridge may be one that fell off; one with an address serves the host itself.
+    let loose = |link: &Seen| {
+        let alone = link.fact.controller.is_none() && link.fact.addresses.is_empty();
+        link.fact.kind == "veth" && alone
+    };
     let ports: Vec<&Seen> = links
         .iter()
         .filter(|link| link.fact.controller == Some(index) || loose(link))
@@ -87,8 +90,7 @@ fn search(bridge: &str, missing: &mut Vec<String>) -> Result<Behind, Error> {
             .and_then(|(namespace, peer)| inside(namespace, peer, veth));
         match within {
             Some(containers) if loose(port) => {
-                // The host's own end of the underlay may be a veth too: what has no default route by the
-                // bridge's network is none of ours, which its reader decides by the address.
+                // Another program's it may be all the same, which its reader decides by the address.
                 found.extend(containers.into_iter().map(Container::detached));
             }
             Some(containers) => {

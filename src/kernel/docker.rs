@@ -14,6 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// For each of the two questions of [`running`].
 const AT_ONCE: Duration = Duration::from_millis(140);
 
+/// Where Docker listens unless it is told otherwise.
+const SOCKET: &str = "/var/run/docker.sock";
+
 /// Docker's view.
 #[derive(Debug, Default)]
 pub(super) struct Docker {
@@ -24,7 +27,7 @@ pub(super) struct Docker {
 
 /// Asks. Where no `docker` is installed or no daemon runs, there is nothing to say.
 pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
-    let Some(program) = find("docker") else {
+    let Some(program) = find("docker").filter(|_| may_serve()) else {
         return Docker::default();
     };
     let (version, network, containers) = std::thread::scope(|scope| {
@@ -66,10 +69,21 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
 /// Running containers and their addresses, for a person who presses a key; nothing where Docker does not answer at
 /// once.
 pub(super) fn running() -> Vec<(String, Ipv4Addr)> {
-    let program = find("docker");
+    let program = find("docker").filter(|_| may_serve());
     let found = program.and_then(|program| containers(&program, AT_ONCE).ok());
     let found = found.unwrap_or_default().into_iter();
     found.map(|(name, _, address)| (name, address)).collect()
+}
+
+/// There is something to connect to. Without a socket the client need not be started to learn that.
+fn may_serve() -> bool {
+    match std::env::var("DOCKER_HOST") {
+        Ok(host) if !host.is_empty() => match host.strip_prefix("unix://") {
+            Some(path) => Path::new(path).exists(),
+            None => true,
+        },
+        _ => Path::new(SOCKET).exists() || std::env::var_os("DOCKER_CONTEXT").is_some(),
+    }
 }
 
 fn fact(version: String, network: Option<&Value>) -> DockerFact {

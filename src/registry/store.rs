@@ -12,6 +12,17 @@ use super::keys::Keys;
 use super::options::{EtcdOptions, OptionsError};
 use crate::subnet::Snapshot;
 
+/// flannel's default prefix, CentOS', those of guides, and the first two without their slash.
+const PREFIXES: &[&str] = &[
+    "/coreos.com/network",
+    "/atomic.io/network",
+    "/kube-centos/network",
+    "/kubernetes/network",
+    "/flannel/network",
+    "coreos.com/network",
+    "atomic.io/network",
+];
+
 /// One page of a list: 1,000 leases are about 250 kB.
 const PAGE: i64 = 1000;
 /// A page with long junk in it may be bigger than tonic's 4 MiB.
@@ -139,6 +150,20 @@ impl Registry {
     /// [`Error`] when etcd does not serve.
     pub async fn config(&self) -> Result<Option<ConfigValue>, Error> {
         Ok(self.config_and_mark().await?.1)
+    }
+
+    /// The key of a network config below one of the other prefixes that are in use in the field. `None` also where
+    /// those may not be read.
+    pub async fn config_elsewhere(&self) -> Option<String> {
+        for prefix in PREFIXES {
+            let key = format!("{prefix}/config");
+            let own = key == self.inner.keys.config;
+            let read = async || self.get(&key, Operation::Read, None).await;
+            if !own && read().await.is_ok_and(|it| !it.1.kvs().is_empty()) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     pub(super) async fn config_and_mark(&self) -> Result<(Mark, Option<ConfigValue>), Error> {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::patient::{Agent, Diagnosed, Patient, Told};
+use super::patient::{Agent, Patient};
 use super::table::{Fault, Fix};
+use super::told::{Diagnosed, Told};
 use crate::lab::within_time;
 
 /// How long a remedy may take to work.

@@ -4,47 +4,64 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::lab::{Finished, Host, Lab, NETWORK, Overlay, until};
+use super::told::{Diagnosed, run_diagnose};
+use crate::lab::{Host, Lab, NETWORK, Overlay, until};
 
 const REACH: Duration = Duration::from_secs(15);
-/// What one diagnosis may take (issue: under 10 s).
-const BUDGET: Duration = Duration::from_secs(10);
 
-/// What puts a host right again, whatever a row of the table did to it. Each line is a no-op on a healthy host.
+/// What puts a host right again, whatever a row of the table did to it. Each line is a no-op on a healthy host, or
+/// fails on one: that all is well is seen by its packets.
 const MEND_HOST: &str = r#"
 [ ! -e ${ENV%/*}/manager.pid ] || { kill $(cat ${ENV%/*}/manager.pid) || true; rm ${ENV%/*}/manager.pid; }
 nft flush ruleset
 if [ -n "$LEGACY" ]; then
-    for table in raw mangle nat filter; do iptables-legacy -t $table -F; iptables-legacy -t $table -X; done
-    for chain in INPUT FORWARD OUTPUT; do iptables-legacy -P $chain ACCEPT; done
+    iptables-legacy-restore <<END
+*raw
+COMMIT
+*mangle
+COMMIT
+*nat
+COMMIT
+*filter
+:INPUT ACCEPT
+:FORWARD ACCEPT
+:OUTPUT ACCEPT
+COMMIT
+END
 fi
 for name in all default lo eth0 docker0 $DEV; do
     echo 0 >/proc/sys/net/ipv4/conf/$name/rp_filter || true
 done 2>/dev/null
 echo 0 >/proc/sys/net/ipv4/ip_forward
 echo 1 >/proc/sys/net/ipv4/ip_forward
-for pref in 99 100; do while ip rule del pref $pref; do :; done; done 2>/dev/null
-ip route flush table 100 2>/dev/null || true
-ip route flush proto static 2>/dev/null || true
-ip link del other0 2>/dev/null || true
-ip link set eth0 mtu 1500 up
+ip -force -batch - >/dev/null 2>&1 <<END || true
+rule del pref 99
+rule del pref 99
+rule del pref 100
+route flush table 100
+route flush proto static
+link del other0
+link set eth0 mtu 1500 up
+address replace $SELF/24 dev eth0
+route replace default via 192.0.2.1
+address flush dev docker0
+address add $GW/24 dev docker0
+link set docker0 mtu $MTU up
+link set vethc mtu $MTU master docker0 up
+END
 ethtool -K eth0 tx on >/dev/null
-ip address replace $SELF/24 dev eth0
-ip route replace default via 192.0.2.1
-ip address flush dev docker0
-ip address add $GW/24 dev docker0
-ip link set docker0 mtu $MTU up
-ip link set vethc mtu $MTU master docker0 up
-$IN ip link set eth0 mtu $MTU up
-$IN ip address replace $CTR/24 dev eth0
-$IN ip route replace default via $GW
-$IN ip neigh flush dev eth0
-$IN ip neigh del $GW dev eth0 2>/dev/null || true
+$IN ip -force -batch - >/dev/null 2>&1 <<END || true
+link set eth0 mtu $MTU up
+address replace $CTR/24 dev eth0
+route replace default via $GW
+neigh flush dev eth0
+neigh del $GW dev eth0
+END
 $IN sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_all'
 "#;
 
@@ -123,8 +140,9 @@ impl Patient {
     pub fn pings(&self, from: usize, to: usize) -> bool {
         let target = self.containers[to].address.to_string();
         let netns = &self.containers[from].netns;
-        let args = ["netns", "exec", netns, "ping", "-c1", "-W1", &target];
-        self.node(from).try_run("ip", &args).status.success()
+        let enter = format!("--net=/run/netns/{netns}");
+        let args = [enter.as_str(), "ping", "-c1", "-W1", &target];
+        self.node(from).try_run("nsenter", &args).status.success()
     }
 
     /// The words that scripts of host `b` know.
@@ -143,7 +161,7 @@ impl Patient {
             json.and_then(|it| Some(it["BackendData"]["VtepMAC"].as_str()?.to_owned()))
                 .unwrap_or_default()
         };
-        let inside = |i: usize| format!("ip netns exec {}", self.containers[i].netns);
+        let inside = |i: usize| format!("nsenter --net=/run/netns/{}", self.containers[i].netns);
         [
             ("NET", NETWORK.to_owned()),
             ("DEV", device.to_owned()),
@@ -157,6 +175,7 @@ impl Patient {
             ("MAC", mac(own)),
             ("ENV", own.subnet_file().display().to_string()),
             ("IN", inside(b)),
+            ("FREE", self.free()),
             ("PEER", peer.address.to_string()),
             ("PEERNET", peer.subnet_of_record(&self.records)),
             ("PEERBASE", base(self.containers[1 - b].address)),
@@ -164,7 +183,10 @@ impl Patient {
             ("PEERMAC", mac(peer)),
             (
                 "SW",
-                format!("ip netns exec {}", self.overlay.lab.switch.name()),
+                format!(
+                    "nsenter --net=/run/netns/{}",
+                    self.overlay.lab.switch.name()
+                ),
             ),
             ("ETCD", self.overlay.etcd.url()),
             (
@@ -181,6 +203,17 @@ impl Patient {
             ("LEGACY", if self.legacy { "1" } else { "" }.to_owned()),
         ]
         .into()
+    }
+
+    /// The first three numbers of a subnet that nobody has.
+    fn free(&self) -> String {
+        let mut all = (100..200).map(|n| format!("10.1.{n}"));
+        let taken = |start: &String| {
+            self.records
+                .iter()
+                .any(|it| it.0.starts_with(&format!("{start}.")))
+        };
+        all.find(|start| !taken(start)).expect("two hosts take two")
     }
 
     /// Runs a shell script on host `b`; its words are those of [`Patient::words`].
@@ -243,89 +276,13 @@ impl Patient {
         let target = self.containers[1 - viewer].address.to_string();
         let mut args = vec![target.as_str()];
         args.extend(more);
-        diagnose(self.node(viewer), &self.overlay.etcd.url(), &args)
+        run_diagnose(self.node(viewer), &self.overlay.etcd.url(), &args)
     }
 
     /// From host 0.
     #[track_caller]
     pub fn diagnose(&self, more: &[&str]) -> Diagnosed {
         self.diagnose_from(0, more)
-    }
-}
-
-/// Runs `diagnose -o json` on a host.
-#[track_caller]
-pub fn diagnose(host: &Host, url: &str, more: &[&str]) -> Diagnosed {
-    let file = host.subnet_file().display().to_string();
-    let mut args = vec!["--etcd-endpoints", url, "diagnose", "-o", "json"];
-    args.extend(["--subnet-file", &file]);
-    args.extend(more);
-    let begin = Instant::now();
-    let finished = host.flannelctl(&args);
-    let took = begin.elapsed();
-    let json: Value = serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("no JSON ({error}): {finished:?}"));
-    assert!(took < BUDGET, "the diagnosis took {took:?}");
-    Diagnosed {
-        json,
-        took,
-        finished,
-    }
-}
-
-pub struct Diagnosed {
-    pub json: Value,
-    pub took: Duration,
-    pub finished: Finished,
-}
-
-/// A finding as it is judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    pub id: String,
-    pub node: String,
-    pub severity: String,
-    pub direction: String,
-    pub confidence: String,
-    pub place: String,
-    pub fix: Vec<String>,
-}
-
-impl Diagnosed {
-    pub fn told(&self) -> Vec<Told> {
-        let list = self.json["findings"].as_array().expect("findings");
-        let text = |it: &Value, key: &str| it[key].as_str().unwrap_or("-").to_owned();
-        list.iter()
-            .map(|it| Told {
-                id: text(it, "id"),
-                node: text(it, "node"),
-                severity: text(it, "severity"),
-                direction: text(it, "direction"),
-                confidence: text(it, "confidence"),
-                place: text(it, "where"),
-                fix: it["fix"]
-                    .as_array()
-                    .expect("fix")
-                    .iter()
-                    .map(|line| line.as_str().expect("text").to_owned())
-                    .collect(),
-            })
-            .collect()
-    }
-
-    /// `id node direction confidence` of each finding that is more than information.
-    pub fn findings(&self) -> Vec<String> {
-        let told = self.told().into_iter().filter(|it| it.severity != "info");
-        told.map(|it| format!("{} {} {} {}", it.id, it.node, it.direction, it.confidence))
-            .collect()
-    }
-
-    pub fn status(&self) -> &str {
-        self.json["status"].as_str().expect("a status")
-    }
-
-    pub fn code(&self) -> i32 {
-        self.finished.code.unwrap_or(-1)
     }
 }
 

@@ -57,9 +57,14 @@ pub async fn survey(registry: &Registry) -> Survey {
     survey.reachable = true;
     let key = registry.config_key();
     match config.map(|config| NetworkConfig::parse(&config.bytes)) {
-        None => survey.troubles.push(StoreTrouble::NoConfig(format!(
-            "there is no network config at {key}"
-        ))),
+        None => survey
+            .troubles
+            .push(match registry.config_elsewhere().await {
+                Some(other) => StoreTrouble::ConfigElsewhere(format!(
+                    "there is no network config at {key}, but one at {other}"
+                )),
+                None => StoreTrouble::NoConfig(format!("there is no network config at {key}")),
+            }),
         Some(Err(error)) => survey.bad_config(format!("{key}: {error}")),
         Some(Ok(config)) => match NetworkFact::of(&config) {
             Ok(Some(network)) => survey.network = Some(network),

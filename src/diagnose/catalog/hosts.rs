@@ -129,7 +129,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The connection tracking table is full",
         meaning: "New connections are dropped on the node.",
         mend: "Raise net.netfilter.nf_conntrack_max.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL711",
@@ -137,7 +137,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "Two packets raced for one connection entry",
         meaning: "Seen with DNS over UDP; one of two packets is lost.",
         mend: "Upgrade the kernel; use one query at a time in the resolver.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL712",
@@ -145,7 +145,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The neighbour table is full",
         meaning: "With many peers net.ipv4.neigh.default.gc_thresh3 is too small.",
         mend: "Raise gc_thresh1, gc_thresh2 and gc_thresh3.",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL720",

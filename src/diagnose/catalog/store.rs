@@ -15,9 +15,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "FL402",
         name: "config-wrong-prefix",
         title: "The config is under another prefix",
-        meaning: "Different tools use different prefixes; a missing slash is enough. Shows as FL401.",
+        meaning: "Different tools use different prefixes; a missing slash is enough. Looked for where there is no config: the prefixes that are in use.",
         mend: "Give every node the prefix under which the config is (--etcd-prefix).",
-        judged: Judged::No,
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL403",

@@ -21,6 +21,7 @@ mod policy;
 mod programmed;
 mod store;
 mod strangers;
+mod tables;
 mod underlay;
 
 use super::evidence::NodeEvidence;
@@ -74,6 +75,7 @@ pub const CHECKS: &[Check] = &[
     forwarding::forwarding,
     forwarding::reverse_path,
     policy::rules,
+    tables::connections,
     underlay::routes,
     underlay::unresolved,
     underlay::translated,
@@ -88,6 +90,7 @@ pub const FALLBACKS: &[Fallback] = &[
     place::underlay,
     place::container,
     place::udp_daemon,
+    tables::overflows,
 ];
 
 /// Where routing and forwarding on a node happen.

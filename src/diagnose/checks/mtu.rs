@@ -2,7 +2,7 @@
 
 use crate::diagnose::case::SizeFact;
 use crate::diagnose::finding::{Confidence, Direction, Severity};
-use crate::diagnose::probe::{Path, Target};
+use crate::diagnose::probe::{Path, PathResult, Target};
 use crate::diagnose::route::{self, rise};
 use crate::diagnose::view::{Found, View, found};
 
@@ -72,19 +72,21 @@ pub fn black_hole(view: &View<'_>) -> Vec<Found> {
             .errors
             .iter()
             .any(|error| (error.kind, error.code) == (3, 4));
-        // Where everything else from there to there is lost as well, size is not the reason.
-        let passed = view
+        // Where some or all else from there to there is lost as well, size is not the reason.
+        let mut smaller = view
             .case
             .paths
             .iter()
             .filter(|small| small.path.origin == path.origin)
-            .any(|small| {
+            .filter(|small| {
                 small.path.target_node == path.target_node
                     && small.path.source_node == path.source_node
                     && small.path.to == path.to
+                    && small.path.target != Target::ContainerTtl2
                     && small.path.payload < path.payload
-                    && small.received() > 0
-            });
+            })
+            .peekable();
+        let passed = smaller.peek().is_some() && smaller.all(PathResult::whole);
         let overlay = matches!(path.target, Target::Container | Target::Bridge);
         let known = all
             .iter()

@@ -1,4 +1,4 @@
-//! FL401, FL404, FL410, FL411, FL425: etcd and its records. FL420, FL421, FL424: leases.
+//! FL401, FL402, FL404, FL410, FL411, FL425: etcd and its records. FL420, FL421, FL424: leases.
 
 use crate::diagnose::case::StoreTrouble;
 use crate::diagnose::finding::{Confidence, Severity};
@@ -19,6 +19,7 @@ pub fn etcd(view: &View<'_>) -> Vec<Found> {
                 StoreTrouble::Unreachable(detail) => ("FL410", Severity::Error, detail),
                 StoreTrouble::Denied(detail) => ("FL411", Severity::Error, detail),
                 StoreTrouble::NoConfig(detail) => ("FL401", Severity::Error, detail),
+                StoreTrouble::ConfigElsewhere(detail) => ("FL402", Severity::Error, detail),
                 StoreTrouble::BadConfig(detail) => ("FL404", Severity::Error, detail),
                 StoreTrouble::UnreadableRecord(detail) => ("FL425", Severity::Warning, detail),
             };

@@ -47,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "another interface has an address of the network",
         id: "FL220",
-        script: "ip link add other0 type bridge; ip address add 10.1.250.1/24 dev other0; ip link set other0 up",
+        script: "ip link add other0 type bridge; ip address add $FREE.1/24 dev other0; ip link set other0 up",
         directions: ["none", "none"],
         fix: Fix::Words,
         ..ALIVE

@@ -1,11 +1,12 @@
 //! The faults: how each is made, and what the diagnosis must say of it. A row is a few lines.
 //!
 //! Words of the scripts: `$NET` the network; `$DEV` flannel's device (host-gw: the NIC), `$PORT` of the encapsulation;
-//! `$SELF $SUBNET $KEY $GW $CTR $MAC $ENV` the host's public IP, subnet, key in etcd, bridge address, container, VTEP
+//! `$FREE` of a subnet that nobody has; `$SELF $SUBNET $KEY $GW $CTR $MAC $ENV` the host's public IP, subnet, key in etcd, bridge address, container, VTEP
 //! MAC, subnet.env; `$PEER $PEERNET $PEERBASE $PEERCTR $PEERMAC` the other's; `$IN` runs within the container, `$SW` on
 //! the switch between the hosts.
 
 mod containers;
+pub mod dresses;
 mod firewall;
 mod hosts;
 mod programmed;

@@ -160,7 +160,7 @@ pub const FAULTS: &[Fault] = &[
         id: "FL412",
         backends: VXLAN,
         script: r#"lease=$(etcdctl lease grant 86400 | cut -d' ' -f2)
-            etcdctl put --lease=$lease -- $PREFIX/subnets/10.1.77.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
+            etcdctl put --lease=$lease -- $PREFIX/subnets/$FREE.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
                 sed s/$SELF/192.0.2.77/ | sed s/$MAC/02:00:00:00:00:55/)""#,
         directions: ["none", "none"],
         also: &["FL510", "FL511", "FL512"],

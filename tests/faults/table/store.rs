@@ -14,6 +14,18 @@ pub const FAULTS: &[Fault] = &[
         ..ALIVE
     },
     Fault {
+        name: "the config is below another prefix",
+        id: "FL402",
+        seen: &[(1, 0)],
+        // It goes by itself; the row without any config stands before this one.
+        script: "etcdctl put --lease=$(etcdctl lease grant 60 | cut -d' ' -f2) -- /kube-centos/network/config \"$(etcdctl get --print-value-only $PREFIX/config)\"; \
+                 etcdctl del -- $PREFIX/config",
+        directions: ["none", "none"],
+        nowhere: true,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
         name: "the config is not valid",
         id: "FL404",
         seen: &[(1, 0)],
@@ -27,7 +39,7 @@ pub const FAULTS: &[Fault] = &[
         name: "a record is no JSON (the documented reservation command)",
         id: "FL425",
         seen: &[(1, 0)],
-        script: "etcdctl put -- $PREFIX/subnets/10.1.77.0-24 /coreos.com/network/subnets/10.1.77.0-24",
+        script: "etcdctl put -- $PREFIX/subnets/$FREE.0-24 /coreos.com/network/subnets/$FREE.0-24",
         directions: ["none", "none"],
         nowhere: true,
         fix: Fix::Words,
@@ -39,7 +51,7 @@ pub const FAULTS: &[Fault] = &[
         backends: super::VXLAN,
         seen: &[(1, 0)],
         script: r#"lease=$(etcdctl lease grant 600 | cut -d' ' -f2)
-            etcdctl put --lease=$lease -- $PREFIX/subnets/10.1.77.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
+            etcdctl put --lease=$lease -- $PREFIX/subnets/$FREE.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
                 sed s/$SELF/192.0.2.77/ | sed s/$MAC/02:00:00:00:00:55/)""#,
         directions: ["none", "none"],
         nowhere: true,
@@ -102,7 +114,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "subnet.env and the lease differ",
         id: "FL423",
-        script: "sed -i 's/^FLANNEL_SUBNET=.*/FLANNEL_SUBNET=10.1.99.1\\/24/' $ENV",
+        script: "sed -i 's/^FLANNEL_SUBNET=.*/FLANNEL_SUBNET='$FREE'.1\\/24/' $ENV",
         directions: ["none", "none"],
         also: &["FL412", "FL722"],
         fix: Fix::Words,

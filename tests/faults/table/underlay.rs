@@ -94,7 +94,7 @@ pub const FAULTS: &[Fault] = &[
         id: "FL602",
         backends: EVERY,
         seen: &[(1, 0)],
-        script: fabric!("meta length '>' 1400 drop"),
+        script: fabric!("meta length 1450-1500 drop"),
         directions: ["", ""],
         nowhere: true,
         confidence: "likely",
