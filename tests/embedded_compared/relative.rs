@@ -11,14 +11,16 @@ use etcd_client::proto::{
 pub struct Base(pub i64);
 
 impl Base {
-    fn later(self, revision: &mut i64) {
+    /// Of a request.
+    pub fn later(self, revision: &mut i64) {
         // 0 is "unset", and what is below is left for the server to judge.
         if *revision > 0 {
             *revision += self.0;
         }
     }
 
-    fn earlier(self, revision: &mut i64) {
+    /// Of an answer.
+    pub fn earlier(self, revision: &mut i64) {
         if *revision > 0 {
             *revision -= self.0;
         }

@@ -8,6 +8,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::wire::Watch;
+
 /// One step of a sequence.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -21,6 +23,21 @@ pub enum Step {
     TimeToLive(i64, bool),
     KeepAlive(i64),
     Leases,
+    Watch(Watch),
+    /// The watcher to end, counted among those that live.
+    Unwatch(usize),
+}
+
+impl Step {
+    /// As it can be compared in a sequence with compactions: what was before an event can be gone, sooner
+    /// or later, and a watcher that sees nothing is behind them or not.
+    pub fn with_compactions(mut self, compacts: bool) -> Self {
+        if let (true, Self::Watch(watch)) = (compacts, &mut self) {
+            watch.prev_kv = false;
+            watch.filters.truncate(1);
+        }
+        self
+    }
 }
 
 /// A sequence.
@@ -40,6 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (lease(), any::<bool>()).prop_map(|(id, keys)| Step::TimeToLive(id, keys)),
         1 => lease().prop_map(Step::KeepAlive),
         1 => Just(Step::Leases),
+        3 => watch().prop_map(Step::Watch),
+        1 => (0_usize..8).prop_map(Step::Unwatch),
     ]
 }
 
@@ -111,6 +130,20 @@ prop_compose! {
 prop_compose! {
     fn delete()(key in key(), range_end in range_end(), prev_kv in any::<bool>()) -> PbDeleteRequest {
         PbDeleteRequest { key, range_end, prev_kv }
+    }
+}
+
+prop_compose! {
+    fn watch()(
+        key in key(),
+        range_end in range_end(),
+        start in prop_oneof![3 => Just(0_i64), 4 => 1_i64..12, 1 => 12_i64..40],
+        id in prop_oneof![4 => Just(0_i64), 1 => 1_i64..4],
+        prev_kv in any::<bool>(),
+        filters in prop::sample::select(vec![vec![], vec![], vec![0], vec![1], vec![0, 1], vec![9]]),
+        (progress, fragment) in (any::<bool>(), any::<bool>()),
+    ) -> Watch {
+        Watch { key, range_end, start, id, prev_kv, progress, fragment, filters }
     }
 }
 
