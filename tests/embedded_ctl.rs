@@ -7,7 +7,7 @@ mod embedded;
 #[path = "support/etcd.rs"]
 mod etcd;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use embedded::Embedded;
@@ -230,6 +230,10 @@ fn members_and_users() {
             ("member list -w table", ""),
             ("member list -w json", ""),
             ("endpoint health", ""),
+            ("endpoint status", ""),
+            ("endpoint status --cluster", ""),
+            ("defrag", ""),
+            ("move-leader 1", ""),
             ("alarm list", ""),
             ("alarm disarm", ""),
             ("user list", ""),
@@ -241,9 +245,78 @@ fn members_and_users() {
             ("role get x", ""),
             ("role delete x", ""),
         ],
-        |_, text| match text.split_once("took = ") {
+        |line, text| match text.split_once("took = ") {
             Some((before, _)) => before.to_owned(),
+            // Its own are version, size and the log's indices.
+            None if line.starts_with("endpoint status") => {
+                let fields: Vec<&str> = text.split(", ").collect();
+                let same = [0, 1, 4, 5, 6].map(|field| fields.get(field).copied());
+                format!("{same:?} of {}: {}", fields.len(), fields[fields.len() - 1])
+            }
             None => text,
         },
     );
+}
+
+/// Reads some lines of a command that would go on for ever.
+fn begins(url: &str, args: &[&str], count: usize) -> Vec<String> {
+    let mut child = Command::new("timeout")
+        .args(["20", "etcdctl", "--endpoints", url])
+        .args(args)
+        .env("ETCDCTL_API", "3")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = lines.take(count).collect::<Result<_, _>>().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines
+}
+
+#[test]
+fn watchers() {
+    let (real, ours) = (Etcd::start(), Embedded::start());
+    let mut seen = Vec::new();
+    for url in [&real.url, &ours.url] {
+        let side = Side::new(url);
+        for line in [
+            "put a/1 x",
+            "put b y",
+            "put a/1 z",
+            "del a/1",
+            "put a/2 w",
+            "compact 4",
+        ] {
+            side.raw(&line.split(' ').collect::<Vec<_>>(), "");
+        }
+        let all = begins(url, &["watch", "--rev=4", "--prefix", "a/"], 8);
+        let before = begins(url, &["watch", "--rev=5", "--prefix", "a/", "--prev-kv"], 8);
+        let (too_late, end) = side.raw(&["watch", "--rev=2", "a/1"], "");
+        seen.push((all, before, too_late, without_noise(&end)));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(seen[1].3.contains("compacted"), "{seen:?}");
+}
+
+#[test]
+fn what_is_not_there_says_so() {
+    let store = Embedded::start();
+    for args in [
+        &["endpoint", "hashkv"][..],
+        &["snapshot", "save", "/dev/null"],
+        &["user", "add", "x:y"],
+        &["role", "add", "x"],
+        &["member", "add", "x", "--peer-urls=http://192.0.2.1:1"],
+        &["member", "remove", "1"],
+    ] {
+        let out = store.try_ctl(args);
+        let err = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success(), "{args:?}");
+        assert!(
+            err.contains("flannelctl's embedded store has"),
+            "{args:?}: {err}"
+        );
+        assert!(err.contains("use etcd"), "{args:?}: {err}");
+    }
 }

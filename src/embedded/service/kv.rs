@@ -8,11 +8,10 @@ use etcd_client::proto::{
     PbTxnRequest, PbTxnResponse,
 };
 use futures_util::Stream;
-use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::answer::{self, status};
-use super::{Shared, request, within_size};
+use super::{Shared, readable, request, within_size};
 
 #[async_trait]
 impl PbKvService for Shared {
@@ -23,7 +22,9 @@ impl PbKvService for Shared {
         &self,
         request: Request<PbRangeRequest>,
     ) -> Result<Response<PbRangeResponse>, Status> {
-        let query = request::query(request.into_inner()).map_err(status)?;
+        let request = request.into_inner();
+        readable(&request)?;
+        let query = request::query(request).map_err(status)?;
         let found = self.lock().range(&query).map_err(status)?;
         Ok(Response::new(answer::range(
             &found,
@@ -42,7 +43,7 @@ impl PbKvService for Shared {
 
     async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
         let request = request.into_inner();
-        let size = request.encoded_len();
+        let size = readable(&request)?;
         let put = request::put(request);
         let done = self.change(|store| {
             put.check()?;
@@ -61,7 +62,7 @@ impl PbKvService for Shared {
         request: Request<PbDeleteRequest>,
     ) -> Result<Response<PbDeleteResponse>, Status> {
         let request = request.into_inner();
-        let size = request.encoded_len();
+        let size = readable(&request)?;
         let delete = request::delete(request);
         let done = self.change(|store| {
             delete.check()?;
@@ -77,7 +78,7 @@ impl PbKvService for Shared {
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
         let request = request.into_inner();
-        let size = request.encoded_len();
+        let size = readable(&request)?;
         let transaction = request::transaction(request).map_err(status)?;
         let done = self.change(|store| {
             transaction.check()?;

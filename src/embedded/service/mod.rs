@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod authority;
 mod cluster;
 mod kv;
 mod lease;
@@ -18,21 +19,28 @@ use etcd_client::proto::{
     PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbResponseHeader,
     PbWatchServer,
 };
+use futures_util::StreamExt;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::watch as signal;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::core::{Refusal, Store};
 use super::{Error, Options};
 
-/// The largest request, as etcd: larger ones it does not take into its log.
-const MAX_REQUEST: usize = 3 << 19;
-/// The largest message on the wire.
-const MAX_MESSAGE: usize = MAX_REQUEST + (512 << 10);
+/// The largest entry that etcd takes into its log, and what it wraps a request in for it.
+const MAX_ENTRY: usize = 3 << 19;
+const WRAPPING: usize = 18;
+/// The largest message that etcd reads. Somewhat larger ones are read here, to refuse them with its words.
+const MAX_MESSAGE: usize = MAX_ENTRY + (512 << 10);
+const MAX_READ: usize = 8 * MAX_MESSAGE;
 /// How often leases are looked at, as etcd.
 const EXPIRY: Duration = Duration::from_millis(500);
+/// How long the end waits for clients to close their connections.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What all services share.
 pub(super) struct Shared {
@@ -100,10 +108,21 @@ impl Shared {
 
 /// Refuses what etcd would not take into its log.
 fn within_size(bytes: usize) -> Result<(), Refusal> {
-    if bytes > MAX_REQUEST {
+    if bytes + WRAPPING > MAX_ENTRY {
         return Err(Refusal::RequestTooLarge);
     }
     Ok(())
+}
+
+/// Refuses what etcd would not read; tells the size of what it would.
+fn readable(message: &impl Message) -> Result<usize, Status> {
+    let size = message.encoded_len();
+    if size > MAX_MESSAGE {
+        return Err(Status::resource_exhausted(format!(
+            "grpc: received message larger than max ({size} vs. {MAX_MESSAGE})"
+        )));
+    }
+    Ok(size)
 }
 
 /// Serves until `shutdown`.
@@ -116,16 +135,17 @@ pub(super) async fn serve(
     let shared = Arc::new(Shared::new(address, options));
     let end = shared.end.clone();
     let router = Server::builder()
-        .add_service(PbKvServer::from_arc(shared.clone()).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(PbKvServer::from_arc(shared.clone()).max_decoding_message_size(MAX_READ))
         .add_service(
             PbWatchServer::new(watch::WatchService(shared.clone()))
-                .max_decoding_message_size(MAX_MESSAGE),
+                .max_decoding_message_size(MAX_READ),
         )
         .add_service(PbLeaseServer::new(lease::LeaseService(shared.clone())))
         .add_service(PbMaintenanceServer::from_arc(shared.clone()))
         .add_service(PbClusterServer::from_arc(shared.clone()))
         .add_service(auth::AuthService(shared.clone()));
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming.map(|connection| connection.map(authority::Tolerant::new));
     let ending = async move {
         shutdown.await;
         end.cancel();
@@ -134,9 +154,16 @@ pub(super) async fn serve(
     let ended = tokio::select! {
         ended = served => ended,
         () = expire(&shared) => Ok(()),
+        () = overdue(&shared) => Ok(()),
     };
     shared.end.cancel();
     ended.map_err(|source| Error::Server { address, source })
+}
+
+/// Returns when the end was called for and clients had their time.
+async fn overdue(shared: &Shared) {
+    shared.end.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// Ends leases whose time is over, for ever.
