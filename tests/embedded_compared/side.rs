@@ -118,7 +118,11 @@ impl Side {
                     revision: base.0 + later,
                     physical: true,
                 };
+                let revision = request.revision;
                 let result = wire.call("KV/Compact", request).await;
+                if result.is_ok() {
+                    self.watching.compacted(revision);
+                }
                 answer(result, Answer::Compact, |done| {
                     base.header(&mut done.header)
                 })

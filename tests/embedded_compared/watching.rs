@@ -26,6 +26,8 @@ pub struct Watching {
     talk: Talk<PbWatchRequest, PbWatchResponse>,
     base: Base,
     watchers: BTreeMap<i64, Watcher>,
+    /// The newest compaction of this sequence.
+    compacted: i64,
 }
 
 impl Watching {
@@ -39,6 +41,7 @@ impl Watching {
             talk: wire.watch(spec.clone()).await,
             base,
             watchers: BTreeMap::new(),
+            compacted: 0,
         };
         let created = watching.created(spec).await;
         assert!(created.created && !created.canceled, "{created:?}");
@@ -48,8 +51,19 @@ impl Watching {
     /// Starts one more; tells the answer.
     pub async fn watch(&mut self, mut spec: Watch) -> PbWatchResponse {
         self.base.later(&mut spec.start);
+        let too_late = 0 < spec.start && spec.start < self.compacted;
         self.talk.say(spec.clone().request()).await;
-        self.created(spec).await
+        let created = self.created(spec).await;
+        // Its end comes a while later, and would be a race with what follows.
+        while too_late && !created.canceled && self.watchers[&created.watch_id].seen.end.is_none() {
+            self.hear().await;
+        }
+        created
+    }
+
+    /// History was compacted.
+    pub fn compacted(&mut self, revision: i64) {
+        self.compacted = self.compacted.max(revision);
     }
 
     /// Ends one, counted among those that live; tells the answer.
