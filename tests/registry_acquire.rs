@@ -1,8 +1,13 @@
-//! Taking, keeping and losing a subnet against a real etcd: never two nodes on overlapping subnets,
+//! Taking, keeping and losing a subnet on a real etcd and on the embedded store: never two nodes on overlapping subnets,
 //! never a record of somebody else's written over.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+#[macro_use]
+#[path = "support/both.rs"]
+mod both;
+#[path = "support/embedded.rs"]
+mod embedded;
 #[path = "support/etcd.rs"]
 mod etcd;
 #[path = "support/proxy.rs"]
@@ -13,7 +18,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use etcd::Etcd;
+use etcd::ctl::Ctl;
 use flannelctl::registry::{AcquireError, Held, KeepAlive, PutOutcome, Registry, Renewal};
 use flannelctl::subnet::envfile::PreviousSubnets;
 use flannelctl::subnet::{LeaseAttrs, NetworkConfig, Record};
@@ -52,7 +57,7 @@ async fn take(registry: &Registry, config: &NetworkConfig, attrs: &LeaseAttrs) -
         .unwrap()
 }
 
-fn leases(etcd: &Etcd) -> usize {
+fn leases(etcd: &Ctl) -> usize {
     let out = etcd.ctl(&["lease", "list"]);
     out.lines().count() - 1
 }
@@ -72,9 +77,7 @@ async fn nothing_overlaps(registry: &Registry) {
     }
 }
 
-#[tokio::test]
-async fn a_subnet_is_created_and_taken_again() {
-    let etcd = Etcd::start();
+async fn a_subnet_is_created_and_taken_again(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let first = take(&registry, &wide(), &node(1)).await;
     assert_eq!(first.ttl, Some(DAY));
@@ -92,7 +95,7 @@ async fn a_subnet_is_created_and_taken_again() {
     assert_eq!((&again.name, &again.key), (&first.name, &first.key));
     assert_ne!(again.origin.lease_id, first.origin.lease_id);
     assert_eq!(again.origin.create_revision, first.origin.create_revision);
-    assert_eq!(leases(&etcd), 1);
+    assert_eq!(leases(etcd), 1);
     let snapshot = registry.snapshot().await.unwrap();
     assert_eq!(snapshot.records.len(), 1);
     assert_eq!(snapshot.records[&again.name].origin(), again.origin);
@@ -102,9 +105,7 @@ async fn a_subnet_is_created_and_taken_again() {
     ));
 }
 
-#[tokio::test]
-async fn a_reservation_stays_one() {
-    let etcd = Etcd::start();
+async fn a_reservation_stays_one(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let key = format!("{FOLDER}/10.5.77.0-24");
     etcd.put(&key, r#"{"PublicIP":"192.0.2.1"}"#);
@@ -114,7 +115,7 @@ async fn a_reservation_stays_one() {
     assert_eq!(etcd.get(&key).unwrap(), node(1).encode());
     let snapshot = registry.snapshot().await.unwrap();
     assert_eq!(snapshot.records[&held.name].origin().lease_id, 0);
-    assert_eq!(leases(&etcd), 0);
+    assert_eq!(leases(etcd), 0);
 
     let mut changed = node(1);
     changed.backend_type = "vxlan".to_owned();
@@ -125,24 +126,20 @@ async fn a_reservation_stays_one() {
     assert_eq!(etcd.get(&key).unwrap(), changed.encode());
     assert!(!registry.release(&held).await.unwrap());
     assert!(etcd.get(&key).is_some());
-    assert_eq!(leases(&etcd), 0);
+    assert_eq!(leases(etcd), 0);
 }
 
-#[tokio::test]
-async fn a_record_that_no_longer_fits_is_replaced() {
-    let etcd = Etcd::start();
+async fn a_record_that_no_longer_fits_is_replaced(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let old = take(&registry, &wide(), &node(1)).await;
     let other = network(r#"{"Network":"10.6.0.0/16","Backend":{"Type":"host-gw"}}"#);
     let new = take(&registry, &other, &node(1)).await;
     assert!(new.name.starts_with("10.6."));
     assert_eq!(etcd.get(&format!("{FOLDER}/{}", old.name)), None);
-    assert_eq!(leases(&etcd), 1);
+    assert_eq!(leases(etcd), 1);
 }
 
-#[tokio::test]
-async fn turning_ipv6_on_or_off_keeps_the_ipv4_subnet() {
-    let etcd = Etcd::start();
+async fn turning_ipv6_on_or_off_keeps_the_ipv4_subnet(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let dual = network(
         r#"{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fc00::/48","Backend":{"Type":"host-gw"}}"#,
@@ -153,12 +150,10 @@ async fn turning_ipv6_on_or_off_keeps_the_ipv4_subnet() {
     let both = take(&registry, &dual, &node(1)).await;
     assert_eq!(both.key.v4, four.key.v4);
     assert_eq!(registry.snapshot().await.unwrap().records.len(), 1);
-    assert_eq!(leases(&etcd), 1);
+    assert_eq!(leases(etcd), 1);
 }
 
-#[tokio::test]
-async fn the_previous_subnet_is_taken_when_it_is_free() {
-    let etcd = Etcd::start();
+async fn the_previous_subnet_is_taken_when_it_is_free(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let previous = PreviousSubnets {
         v4: Some("10.5.99.0/24".parse().unwrap()),
@@ -171,7 +166,7 @@ async fn the_previous_subnet_is_taken_when_it_is_free() {
 }
 
 /// All at once; each with a registry of its own, as on as many hosts.
-async fn crowd(etcd: &Etcd, configs: &[NetworkConfig]) -> Vec<Result<Held, AcquireError>> {
+async fn crowd(etcd: &Ctl, configs: &[NetworkConfig]) -> Vec<Result<Held, AcquireError>> {
     let mut tasks = tokio::task::JoinSet::new();
     for (i, config) in configs.iter().cloned().enumerate() {
         let registry = registry(&[&etcd.url]);
@@ -186,11 +181,9 @@ async fn crowd(etcd: &Etcd, configs: &[NetworkConfig]) -> Vec<Result<Held, Acqui
     tasks.join_all().await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn three_subnets_go_to_three_of_seven() {
-    let etcd = Etcd::start();
+async fn three_subnets_go_to_three_of_seven(etcd: &Ctl) {
     let small = network(r#"{"Network":"10.5.0.0/28","Backend":{"Type":"host-gw"}}"#);
-    let outcome = crowd(&etcd, &vec![small; 7]).await;
+    let outcome = crowd(etcd, &vec![small; 7]).await;
     let names: BTreeSet<String> = outcome
         .iter()
         .filter_map(|held| held.as_ref().ok().map(|held| held.name.clone()))
@@ -200,25 +193,21 @@ async fn three_subnets_go_to_three_of_seven() {
         assert!(matches!(error, AcquireError::Allocate(_)), "{error}");
     }
     assert_eq!(outcome.iter().filter(|held| held.is_ok()).count(), 3);
-    assert_eq!(leases(&etcd), 3, "those who got none leave no etcd lease");
+    assert_eq!(leases(etcd), 3, "those who got none leave no etcd lease");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hundred_nodes_at_once_all_get_one() {
-    let etcd = Etcd::start();
+async fn a_hundred_nodes_at_once_all_get_one(etcd: &Ctl) {
     let begin = std::time::Instant::now();
-    let outcome = crowd(&etcd, &vec![wide(); 100]).await;
+    let outcome = crowd(etcd, &vec![wide(); 100]).await;
     eprintln!("100 nodes at once: {:?}", begin.elapsed());
     for held in &outcome {
         assert!(held.is_ok(), "{held:?}");
     }
     nothing_overlaps(&registry(&[&etcd.url])).await;
-    assert_eq!(leases(&etcd), 100);
+    assert_eq!(leases(etcd), 100);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn different_lengths_and_families_never_overlap() {
-    let etcd = Etcd::start();
+async fn different_lengths_and_families_never_overlap(etcd: &Ctl) {
     let configs: Vec<NetworkConfig> = (0..24)
         .map(|i| {
             let len = [26, 27, 28][i % 3];
@@ -230,17 +219,15 @@ async fn different_lengths_and_families_never_overlap() {
             ))
         })
         .collect();
-    let outcome = crowd(&etcd, &configs).await;
+    let outcome = crowd(etcd, &configs).await;
     nothing_overlaps(&registry(&[&etcd.url])).await;
     let taken = outcome.iter().filter(|held| held.is_ok()).count();
     eprintln!("{taken} of 24 found room");
     assert!(taken >= 4);
-    assert_eq!(leases(&etcd), taken);
+    assert_eq!(leases(etcd), taken);
 }
 
-#[tokio::test]
-async fn junk_in_the_way_is_walked_around() {
-    let etcd = Etcd::start();
+async fn junk_in_the_way_is_walked_around(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     // Three subnets; two hold junk.
     let small = network(r#"{"Network":"10.5.0.0/28","Backend":{"Type":"host-gw"}}"#);
@@ -250,9 +237,7 @@ async fn junk_in_the_way_is_walked_around() {
     assert_eq!(held.name, "10.5.0.12-30");
 }
 
-#[tokio::test]
-async fn a_node_back_from_a_partition_overwrites_nothing() {
-    let etcd = Etcd::start();
+async fn a_node_back_from_a_partition_overwrites_nothing(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let ours = take(&registry, &wide(), &node(1)).await;
     let key = format!("{FOLDER}/{}", ours.name);
@@ -277,15 +262,13 @@ async fn a_node_back_from_a_partition_overwrites_nothing() {
         if lease.attrs.public_ip == Ipv4Addr::new(192, 0, 2, 2)));
     assert!(!registry.release(&ours).await.unwrap());
     assert_eq!(etcd.get(&key).unwrap(), node(2).encode());
-    assert_eq!(leases(&etcd), 0);
+    assert_eq!(leases(etcd), 0);
 
     let new = take(&registry, &wide(), &node(1)).await;
     assert_ne!(new.name, ours.name);
 }
 
-#[tokio::test]
-async fn a_changed_mac_is_published_and_a_released_subnet_is_free() {
-    let etcd = Etcd::start();
+async fn a_changed_mac_is_published_and_a_released_subnet_is_free(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let held = take(&registry, &wide(), &node(1)).await;
     let mut changed = node(1);
@@ -295,16 +278,14 @@ async fn a_changed_mac_is_published_and_a_released_subnet_is_free() {
     };
     let key = format!("{FOLDER}/{}", held.name);
     assert_eq!(etcd.get(&key).unwrap(), changed.encode());
-    assert_eq!(leases(&etcd), 1);
+    assert_eq!(leases(etcd), 1);
     assert!(!registry.release(&held).await.unwrap(), "held is outdated");
     assert!(registry.release(&renewed).await.unwrap());
     assert_eq!(etcd.get(&key), None);
-    assert_eq!(leases(&etcd), 0);
+    assert_eq!(leases(etcd), 0);
 }
 
-#[tokio::test]
-async fn a_write_whose_answer_was_lost_is_recognised_as_ours() {
-    let etcd = Etcd::start();
+async fn a_write_whose_answer_was_lost_is_recognised_as_ours(etcd: &Ctl) {
     let proxy = Proxy::start(&etcd.url).await;
     let registry = registry(&[&proxy.url]);
 
@@ -323,16 +304,31 @@ async fn a_write_whose_answer_was_lost_is_recognised_as_ours() {
     let key = format!("{FOLDER}/{}", held.name);
     let mut changed = node(1);
     changed.backend_type = "vxlan".to_owned();
-    let before = leases(&etcd);
+    let before = leases(etcd);
     proxy.set(Mode::Mute);
     let (outcome, ()) = tokio::join!(registry.renew(&held, &changed, DAY), async {
         // First the grant reaches etcd unheard, then, heard, it is repeated.
-        while leases(&etcd) == before {
+        while leases(etcd) == before {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         proxy.set(Mode::Open);
     });
     assert!(matches!(outcome.unwrap(), Renewal::Renewed(_)));
     assert_eq!(etcd.get(&key).unwrap(), changed.encode());
-    assert_eq!(leases(&etcd), 1, "the repeated grant made no second lease");
+    assert_eq!(leases(etcd), 1, "the repeated grant made no second lease");
 }
+
+on_both!(
+    a_subnet_is_created_and_taken_again,
+    a_reservation_stays_one,
+    a_record_that_no_longer_fits_is_replaced,
+    turning_ipv6_on_or_off_keeps_the_ipv4_subnet,
+    the_previous_subnet_is_taken_when_it_is_free,
+    three_subnets_go_to_three_of_seven,
+    a_hundred_nodes_at_once_all_get_one,
+    different_lengths_and_families_never_overlap,
+    junk_in_the_way_is_walked_around,
+    a_node_back_from_a_partition_overwrites_nothing,
+    a_changed_mac_is_published_and_a_released_subnet_is_free,
+    a_write_whose_answer_was_lost_is_recognised_as_ours,
+);

@@ -1,7 +1,13 @@
-//! The follower against a real etcd that dies, compacts, is restored from a backup.
+//! The follower against a real etcd that dies, compacts, is restored from a backup; and what it follows in the
+//! embedded store.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+#[macro_use]
+#[path = "support/both.rs"]
+mod both;
+#[path = "support/embedded.rs"]
+mod embedded;
 #[path = "support/etcd.rs"]
 mod etcd;
 #[path = "support/follower.rs"]
@@ -14,6 +20,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use etcd::Etcd;
+use etcd::ctl::Ctl;
 use flannelctl::registry::Followed;
 use flannelctl::subnet::Record;
 use follower::{FOLDER, Follower, del, has, put};
@@ -39,10 +46,8 @@ async fn the_first_list_is_tried_until_it_works() {
     assert!(now.contact.last_error.is_none() && now.contact.last_ok.is_some());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_are_followed_and_junk_harms_nothing() {
-    let etcd = Etcd::start();
-    put(&etcd, "10.5.1.0-24", "192.0.2.1");
+async fn changes_are_followed_and_junk_harms_nothing(etcd: &Ctl) {
+    put(etcd, "10.5.1.0-24", "192.0.2.1");
     let mut follower = Follower::start(registry(&[&etcd.url]));
     follower.until("listed", Followed::is_known).await;
     assert_eq!(follower.now().config, None);
@@ -53,11 +58,11 @@ async fn changes_are_followed_and_junk_harms_nothing() {
             f.config.as_ref().is_some_and(|c| c.bytes == b"{}")
         })
         .await;
-    put(&etcd, "10.5.2.0-24", "192.0.2.2");
+    put(etcd, "10.5.2.0-24", "192.0.2.2");
     follower
         .until("new", has("10.5.2.0-24", [192, 0, 2, 2]))
         .await;
-    put(&etcd, "10.5.2.0-24", "192.0.2.22");
+    put(etcd, "10.5.2.0-24", "192.0.2.22");
     follower
         .until("changed", has("10.5.2.0-24", [192, 0, 2, 22]))
         .await;
@@ -92,7 +97,7 @@ async fn changes_are_followed_and_junk_harms_nothing() {
             )
         })
         .await;
-    del(&etcd, "10.5.2.0-24");
+    del(etcd, "10.5.2.0-24");
     etcd.ctl(&["del", CONFIG]);
     follower
         .until("deleted", |f| {
@@ -106,9 +111,7 @@ async fn changes_are_followed_and_junk_harms_nothing() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_etcd_lease_that_expires_takes_its_record_away() {
-    let etcd = Etcd::start();
+async fn an_etcd_lease_that_expires_takes_its_record_away(etcd: &Ctl) {
     let mut client = etcd_client::Client::connect([etcd.url.as_str()], None)
         .await
         .unwrap();
@@ -159,12 +162,10 @@ async fn a_killed_etcd_changes_nothing_and_is_followed_on() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_missed_are_made_good_even_when_compacted() {
-    let etcd = Etcd::start();
+async fn changes_missed_are_made_good_even_when_compacted(etcd: &Ctl) {
     let proxy = Proxy::start(&etcd.url).await;
     for name in ["10.5.1.0-24", "10.5.2.0-24", "10.5.3.0-24"] {
-        put(&etcd, name, "192.0.2.1");
+        put(etcd, name, "192.0.2.1");
     }
     let mut follower = Follower::start(registry(&[&proxy.url]));
     follower.until("listed", Followed::is_known).await;
@@ -173,12 +174,12 @@ async fn changes_missed_are_made_good_even_when_compacted() {
         follower
             .until("lost", |f| f.contact.last_error.is_some())
             .await;
-        put(&etcd, "10.5.1.0-24", "192.0.2.11");
-        del(&etcd, "10.5.2.0-24");
-        put(&etcd, "10.5.4.0-24", "192.0.2.4");
+        put(etcd, "10.5.1.0-24", "192.0.2.11");
+        del(etcd, "10.5.2.0-24");
+        put(etcd, "10.5.4.0-24", "192.0.2.4");
         etcd.put(CONFIG, if compact { "new" } else { "old" });
         if compact {
-            put(&etcd, "10.5.1.0-24", "192.0.2.12");
+            put(etcd, "10.5.1.0-24", "192.0.2.12");
             etcd.ctl(&["compact", &etcd.revision().to_string()]);
         }
         proxy.set(Mode::Open);
@@ -192,7 +193,7 @@ async fn changes_missed_are_made_good_even_when_compacted() {
             follower.now().config.unwrap().bytes,
             if compact { b"new" } else { b"old" }
         );
-        put(&etcd, "10.5.2.0-24", "192.0.2.1");
+        put(etcd, "10.5.2.0-24", "192.0.2.1");
         follower
             .until("followed on", has("10.5.2.0-24", [192, 0, 2, 1]))
             .await;
@@ -251,9 +252,7 @@ async fn contact_stays_fresh_without_waking_anybody() {
     assert!(follower.now().contact.last_ok.unwrap() > first);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_is_handed_on_together() {
-    let etcd = Etcd::start();
+async fn a_burst_is_handed_on_together(etcd: &Ctl) {
     let mut follower = Follower::start(registry(&[&etcd.url]));
     follower.until("listed", Followed::is_known).await;
     let mut rx = follower.rx.clone();
@@ -293,3 +292,10 @@ async fn a_burst_is_handed_on_together() {
     );
     assert!(woken < 400, "{woken}");
 }
+
+on_both!(
+    changes_are_followed_and_junk_harms_nothing,
+    an_etcd_lease_that_expires_takes_its_record_away,
+    changes_missed_are_made_good_even_when_compacted,
+    a_burst_is_handed_on_together,
+);

@@ -1,4 +1,4 @@
-//! Nodes ask each other through a real etcd: steps in order, ends, junk, and nothing left behind.
+//! Nodes ask each other through a real etcd and the embedded store: steps in order, ends, junk, and nothing left behind.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
@@ -12,12 +12,17 @@ use flannelctl::registry::rendezvous::{
 };
 use tokio::time::{Instant, timeout};
 
+#[macro_use]
+#[path = "support/both.rs"]
+mod both;
+#[path = "support/embedded.rs"]
+mod embedded;
 #[path = "support/etcd.rs"]
 mod etcd;
 #[path = "support/registry.rs"]
 mod support;
 
-use etcd::Etcd;
+use etcd::ctl::Ctl;
 use support::registry;
 
 const NODE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 12);
@@ -57,9 +62,7 @@ fn deadline() -> Instant {
     Instant::now() + LIMIT
 }
 
-#[tokio::test]
-async fn steps_are_asked_and_answered_in_order() {
-    let etcd = Etcd::start();
+async fn steps_are_asked_and_answered_in_order(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let mut listener = Listener::new(&registry, NODE);
     let meeting = Meeting::open(&registry).await.unwrap();
@@ -107,9 +110,7 @@ async fn steps_are_asked_and_answered_in_order() {
     assert!(matches!(gone, Err(MeetError::Withdrawn { .. })), "{gone:?}");
 }
 
-#[tokio::test]
-async fn a_listener_that_comes_late_hears_what_stands() {
-    let etcd = Etcd::start();
+async fn a_listener_that_comes_late_hears_what_stands(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let meeting = Meeting::open(&registry).await.unwrap();
     meeting.ask(NODE, &arm()).await.unwrap();
@@ -120,9 +121,7 @@ async fn a_listener_that_comes_late_hears_what_stands() {
     assert!(quiet.is_err(), "192.0.2.1 is not 192.0.2.12");
 }
 
-#[tokio::test]
-async fn junk_is_told_from_requests() {
-    let etcd = Etcd::start();
+async fn junk_is_told_from_requests(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let folder = format!("/coreos.com/network/diagnose/request/{NODE}");
     let granted = etcd.ctl(&["lease", "grant", "60"]);
@@ -140,9 +139,7 @@ async fn junk_is_told_from_requests() {
     listener.answer(&heard, &refused).await.unwrap();
 }
 
-#[tokio::test]
-async fn long_values_are_not_written_and_foreign_answers_not_used() {
-    let etcd = Etcd::start();
+async fn long_values_are_not_written_and_foreign_answers_not_used(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let mut listener = Listener::new(&registry, NODE);
     let meeting = Meeting::open(&registry).await.unwrap();
@@ -161,3 +158,10 @@ async fn long_values_are_not_written_and_foreign_answers_not_used() {
     let answer = meeting.answer(NODE, asked, deadline()).await;
     assert_eq!(answer, Some(Err(ReadError::Version(7))));
 }
+
+on_both!(
+    steps_are_asked_and_answered_in_order,
+    a_listener_that_comes_late_hears_what_stands,
+    junk_is_told_from_requests,
+    long_values_are_not_written_and_foreign_answers_not_used,
+);

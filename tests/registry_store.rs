@@ -1,21 +1,24 @@
-//! Config, list and etcd leases against a real etcd.
+//! Config, list and etcd leases on a real etcd and on the embedded store.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+#[macro_use]
+#[path = "support/both.rs"]
+mod both;
+#[path = "support/embedded.rs"]
+mod embedded;
 #[path = "support/etcd.rs"]
 mod etcd;
 #[path = "support/registry.rs"]
 mod support;
 
-use etcd::Etcd;
+use etcd::ctl::Ctl;
 use flannelctl::registry::{KeepAlive, PutOutcome};
 use flannelctl::subnet::key::KeyError;
 use flannelctl::subnet::{Record, RecordError};
 use support::{lease, options, registry};
 
-#[tokio::test]
-async fn config_is_written_by_compare_and_swap() {
-    let etcd = Etcd::start();
+async fn config_is_written_by_compare_and_swap(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     assert_eq!(registry.config().await.unwrap(), None);
 
@@ -47,9 +50,7 @@ async fn config_is_written_by_compare_and_swap() {
     assert_eq!(registry.config().await.unwrap().unwrap().bytes, b"two");
 }
 
-#[tokio::test]
-async fn a_prefix_is_used_as_flanneld_cleans_it() {
-    let etcd = Etcd::start();
+async fn a_prefix_is_used_as_flanneld_cleans_it(etcd: &Ctl) {
     let mut options = options(&[&etcd.url]);
     options.prefix = "my//net/".to_owned();
     let registry = flannelctl::registry::Registry::new(options).unwrap();
@@ -57,9 +58,7 @@ async fn a_prefix_is_used_as_flanneld_cleans_it() {
     assert_eq!(etcd.get("my/net/config").as_deref(), Some("x"));
 }
 
-#[tokio::test]
-async fn a_list_holds_every_key_of_flannelds_range() {
-    let etcd = Etcd::start();
+async fn a_list_holds_every_key_of_flannelds_range(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let empty = registry.snapshot().await.unwrap();
     assert!(empty.records.is_empty() && empty.revision > 0);
@@ -99,9 +98,7 @@ async fn a_list_holds_every_key_of_flannelds_range() {
     );
 }
 
-#[tokio::test]
-async fn ten_thousand_leases_come_in_pages() {
-    let etcd = Etcd::start();
+async fn ten_thousand_leases_come_in_pages(etcd: &Ctl) {
     let mut client = etcd_client::Client::connect([etcd.url.as_str()], None)
         .await
         .unwrap();
@@ -124,9 +121,7 @@ async fn ten_thousand_leases_come_in_pages() {
     assert_eq!(snapshot.records.len(), 10_000);
 }
 
-#[tokio::test]
-async fn etcd_leases_are_refreshed_and_asked_for() {
-    let etcd = Etcd::start();
+async fn etcd_leases_are_refreshed_and_asked_for(etcd: &Ctl) {
     let registry = registry(&[&etcd.url]);
     let mut client = etcd_client::Client::connect([etcd.url.as_str()], None)
         .await
@@ -146,3 +141,11 @@ async fn etcd_leases_are_refreshed_and_asked_for() {
     );
     assert_eq!(registry.keep_alive(gone).await.unwrap(), KeepAlive::Gone);
 }
+
+on_both!(
+    config_is_written_by_compare_and_swap,
+    a_prefix_is_used_as_flanneld_cleans_it,
+    a_list_holds_every_key_of_flannelds_range,
+    ten_thousand_leases_come_in_pages,
+    etcd_leases_are_refreshed_and_asked_for,
+);

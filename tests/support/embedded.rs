@@ -1,21 +1,22 @@
 //! The embedded store on a free loopback port, for tests: served by a thread of the test program, on a
 //! runtime of its own, as a separate process would.
 //!
-//! Use from a test file: `#[path = "support/embedded.rs"] mod embedded;`
+//! Use from a test file: `#[path = "support/embedded.rs"] mod embedded;`, beside `support/etcd.rs`
 
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::ops::Deref;
 use std::thread::JoinHandle;
 
 use flannelctl::embedded::{Options, bind, serve};
 use tokio::sync::oneshot;
 
+use crate::etcd::ctl::Ctl;
+
 /// A running store; it ends with its handle.
 pub struct Embedded {
-    /// Client URL.
-    pub url: String,
+    ctl: Ctl,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -53,7 +54,9 @@ impl Embedded {
             });
         });
         Self {
-            url: format!("http://{}", address.recv().unwrap()),
+            ctl: Ctl {
+                url: format!("http://{}", address.recv().unwrap()),
+            },
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -68,16 +71,13 @@ impl Embedded {
             thread.join().unwrap();
         }
     }
+}
 
-    /// Runs etcdctl against it.
-    pub fn try_ctl(&self, args: &[&str]) -> Output {
-        Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .arg("--endpoints")
-            .arg(&self.url)
-            .args(args)
-            .output()
-            .unwrap()
+impl Deref for Embedded {
+    type Target = Ctl;
+
+    fn deref(&self) -> &Ctl {
+        &self.ctl
     }
 }
 

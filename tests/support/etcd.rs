@@ -14,12 +14,18 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+#[path = "ctl.rs"]
+pub mod ctl;
+
+use ctl::Ctl;
 
 /// How long a member may take to serve; the machine is shared.
 const START: Duration = Duration::from_secs(30);
@@ -45,9 +51,16 @@ pub struct Etcd {
     child: Option<Child>,
     folder: tempfile::TempDir,
     command: Vec<String>,
-    /// Client URL.
-    pub url: String,
+    ctl: Ctl,
     health: u16,
+}
+
+impl Deref for Etcd {
+    type Target = Ctl;
+
+    fn deref(&self) -> &Ctl {
+        &self.ctl
+    }
 }
 
 /// Ports that nobody listens on, all different. (Somebody else may take one before we do: starting is
@@ -143,44 +156,6 @@ impl Etcd {
     pub fn pid(&self) -> Pid {
         let id = self.child.as_ref().expect("etcd is killed").id();
         Pid::from_raw(i32::try_from(id).unwrap())
-    }
-
-    /// Runs etcdctl against this member (plaintext); panics when it fails.
-    pub fn ctl(&self, args: &[&str]) -> String {
-        let out = self.try_ctl(args);
-        let err = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(out.status.success(), "etcdctl {args:?}: {err}");
-        String::from_utf8(out.stdout).unwrap()
-    }
-
-    /// Runs etcdctl against this member (plaintext).
-    pub fn try_ctl(&self, args: &[&str]) -> Output {
-        Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .arg("--endpoints")
-            .arg(&self.url)
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    /// Writes one key.
-    pub fn put(&self, key: &str, value: &str) {
-        // A value may begin with a dash, and a key hold anything: no shell in between.
-        self.ctl(&["put", "--", key, value]);
-    }
-
-    /// The value of one key.
-    pub fn get(&self, key: &str) -> Option<String> {
-        let out = self.ctl(&["get", "--print-value-only", "--", key]);
-        (!out.is_empty()).then(|| out.trim_end_matches('\n').to_owned())
-    }
-
-    /// etcd's revision.
-    pub fn revision(&self) -> i64 {
-        let json = self.ctl(&["get", "no-such-key", "-w", "json"]);
-        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        value["header"]["revision"].as_i64().unwrap()
     }
 
     fn spawn(&mut self) {
@@ -291,7 +266,7 @@ fn try_cluster(count: usize, config: &Config) -> Option<Vec<Etcd>> {
                 child: None,
                 folder,
                 command,
-                url,
+                ctl: Ctl { url },
                 health,
             }
         })

@@ -10,7 +10,7 @@ use flannelctl::subnet::Record;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::etcd::Etcd;
+use crate::etcd::ctl::Ctl;
 use crate::support::lease;
 
 /// Where the leases are.
@@ -65,11 +65,11 @@ pub fn has(name: &'static str, ip: [u8; 4]) -> impl Fn(&Followed) -> bool {
 }
 
 /// Writes a lease without an etcd lease.
-pub fn put(etcd: &Etcd, name: &str, ip: &str) {
+pub fn put(etcd: &Ctl, name: &str, ip: &str) {
     etcd.put(&format!("{FOLDER}/{name}"), &lease(ip));
 }
 
 /// Deletes a record.
-pub fn del(etcd: &Etcd, name: &str) {
+pub fn del(etcd: &Ctl, name: &str) {
     etcd.ctl(&["del", &format!("{FOLDER}/{name}")]);
 }
