@@ -7,6 +7,8 @@ mod embedded;
 #[path = "support/etcd.rs"]
 mod etcd;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -269,7 +271,8 @@ fn begins(url: &str, args: &[&str], count: usize) -> Vec<String> {
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let lines = lines.take(count).collect::<Result<_, _>>().unwrap();
-    child.kill().unwrap();
+    // timeout(1) passes this on; a SIGKILL would leave etcdctl behind.
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     child.wait().unwrap();
     lines
 }
