@@ -43,6 +43,10 @@ impl Score {
             self.remedies,
             self.slowest.as_secs_f32()
         );
+        // The summary of tests/run shows the first line of each.
+        for one in &self.wrong {
+            println!("wrong: {}", one.lines().next().unwrap_or_default());
+        }
         assert!(
             self.wrong.is_empty(),
             "{} wrong:\n{}",

@@ -54,7 +54,7 @@ address add $GW/24 dev docker0
 link set docker0 mtu $MTU up
 link set vethc mtu $MTU master docker0 up
 END
-ethtool -K eth0 tx on >/dev/null
+ethtool -K eth0 tx on tx-udp-segmentation on >/dev/null
 $IN ip -force -batch - >/dev/null 2>&1 <<END || true
 link set eth0 mtu $MTU up
 address replace $CTR/24 dev eth0

@@ -94,7 +94,11 @@ pub const FAULTS: &[Fault] = &[
         id: "FL602",
         backends: EVERY,
         seen: &[(1, 0)],
-        script: fabric!("meta length 1450-1500 drop"),
+        // A batch that the udp backend sends at once must cross as the datagrams that a wire would see.
+        script: concat!(
+            "ethtool -K eth0 tx-udp-segmentation off >/dev/null; ",
+            fabric!("meta length 1450-1500 drop")
+        ),
         directions: ["", ""],
         nowhere: true,
         confidence: "likely",
