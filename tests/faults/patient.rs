@@ -45,6 +45,7 @@ rule del pref 99
 rule del pref 100
 route flush table 100
 route flush proto static
+route del broadcast ${GW%.1}.0 dev docker0 table local
 link del other0
 link set eth0 mtu 1500 up
 address replace $SELF/24 dev eth0

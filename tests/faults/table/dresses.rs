@@ -33,7 +33,9 @@ pub const DRESSES: &[Dress] = &[
     },
     Dress {
         name: "the base address is shadowed by a broadcast route",
-        script: "ip route replace broadcast ${GW%.1}.0 dev docker0 table local",
+        // Older kernels have such a route for each address; it wins where the bridge is older than flannel's device.
+        script: "ip route prepend broadcast ${GW%.1}.0 dev docker0 table local; \
+                 ip route get ${GW%.1}.0 | grep broadcast",
     },
     Dress {
         name: "a firewall drops other things, all the time",
@@ -57,6 +59,15 @@ pub const DRESSES: &[Dress] = &[
                  iptables-nft -t nat -N DOCKER; iptables-nft -t nat -A DOCKER -i docker0 -j RETURN; \
                  iptables-nft -t nat -A POSTROUTING -s $NET -d $NET -j ACCEPT; \
                  iptables-nft -t nat -A POSTROUTING -s $SUBNET ! -o docker0 -j MASQUERADE",
+    },
+    Dress {
+        name: "Docker 28's raw rules of other containers and of other bridges",
+        script: "for last in 3 4 5; do iptables-nft -t raw -A PREROUTING -d ${GW%.1}.$last ! -i docker0 -j DROP; done; \
+                 iptables-nft -t raw -A PREROUTING -d 172.18.0.2 ! -i br-other -j DROP; \
+                 iptables-nft -N DOCKER-CT; iptables-nft -A FORWARD -j DOCKER-CT; \
+                 iptables-nft -A DOCKER-CT -o br-other -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; \
+                 iptables-nft -A FORWARD -i br-other ! -o br-other -j ACCEPT; \
+                 iptables-nft -A FORWARD ! -i br-other -o br-other -j DROP",
     },
     Dress {
         name: "a strict input firewall that admits what flannel needs, as firewalld's",
