@@ -129,7 +129,8 @@ pub fn build<'a>(case: &'a Case, result: &'a PathResult) -> Ladder<'a> {
 
 /// The path's packets travel in another packet.
 fn wrapped(case: &Case, path: &Path) -> bool {
-    if path.target == Target::Node || path.source_node == path.target_node {
+    if matches!(path.target, Target::Node | Target::Port(_)) || path.source_node == path.target_node
+    {
         return false;
     }
     let Some(network) = &case.network else {

@@ -166,7 +166,12 @@ pub fn answered(ladder: &Ladder<'_>) -> bool {
 /// Losses of a path, the largest first.
 pub fn losses<'a>(ladder: &'a Ladder<'a>) -> Vec<Loss<'a>> {
     let result = ladder.result;
-    if ladder.path().target == Target::ContainerTtl2 || answered(ladder) {
+    // Nothing answers those of ports.
+    if matches!(
+        ladder.path().target,
+        Target::ContainerTtl2 | Target::Port(_)
+    ) || answered(ladder)
+    {
         return Vec::new();
     }
     let mut places: Vec<(Option<usize>, u16)> = Vec::new();

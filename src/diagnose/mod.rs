@@ -8,6 +8,7 @@
 //! * `finding`: the output.
 //! * `mesh`: which pairs of nodes reach each other, and causes that pairs have in common.
 //! * `packets`: caught packets with what is to be said beside each.
+//! * `ports`: what became of datagrams to the encapsulation's port, against those to another.
 //! * `request`: the words in which nodes ask each other for evidence.
 //! * `catalog`: every check by id, in words; `select`: which of them the user wants.
 //! * `verdict`: case in, diagnosis out.
@@ -22,6 +23,7 @@ pub mod listing;
 pub mod loss;
 pub mod mesh;
 pub mod packets;
+pub mod ports;
 pub mod probe;
 pub mod request;
 pub mod route;

@@ -163,7 +163,12 @@ fn notes(
         .replies
         .iter()
         .any(|(n, _)| *n == probe.sequence);
-    let meant = path.target == Target::ContainerTtl2 || loss::answered(ladder);
+    let meant = match path.target {
+        Target::ContainerTtl2 => true,
+        // Not answered; its way is done where it arrives, and where nobody watches whether it does.
+        Target::Port(_) => !packet.outgoing || !ladder.steps.get(1).is_some_and(|next| next.live),
+        _ => loss::answered(ladder),
+    };
     if step.is_some() && !answered && !meant && ladder.furthest(probe.sequence) == step {
         notes.push("LOST after this".to_owned());
     }

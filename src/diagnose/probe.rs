@@ -65,7 +65,16 @@ pub enum Target {
     Container,
     /// A container, with TTL 2: the target host itself answers "time exceeded" where forwarding is reached.
     ContainerTtl2,
+    /// A UDP port of the peer's public IP, on the underlay: small datagrams that nobody takes for the
+    /// encapsulation and nobody answers, but for ICMP errors.
+    Port(u16),
 }
+
+/// Bytes of a datagram to a port: [`PORT_HEAD`], [`MARK`], the path's identifier, the sequence number. VXLAN discards it for its
+/// flags, the udp backend because it is no IPv4 packet, flanneld's because it is shorter than an IPv4 header.
+pub const PORT_PAYLOAD: u16 = 16;
+/// How such a datagram begins.
+pub const PORT_HEAD: [u8; 4] = [0; 4];
 
 /// What came back for one path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +120,14 @@ impl PathResult {
     /// Answered requests.
     pub fn received(&self) -> usize {
         self.replies.len()
+    }
+
+    /// The port whose datagrams these are.
+    pub fn port(&self) -> Option<u16> {
+        match self.path.target {
+            Target::Port(port) => Some(port),
+            _ => None,
+        }
     }
 
     /// Nothing was lost.

@@ -8,6 +8,7 @@ use super::finding::{
 };
 use super::ladder::{self, Ladder};
 use super::loss::{self, Loss};
+use super::ports;
 use super::select::Selection;
 use super::view::{Found, View, is_main};
 use crate::packet::print::time_of_day;
@@ -52,8 +53,12 @@ pub fn verdict(case: &Case, select: &Selection) -> Diagnosis {
     Diagnosis {
         status: status(&view, &findings),
         findings,
-        paths: ladders.iter().map(|ladder| report(case, ladder)).collect(),
-        not_observed: not_observed(case, &unexplained),
+        paths: ladders
+            .iter()
+            .filter(|ladder| ladder.result.port().is_none())
+            .map(|ladder| report(case, ladder))
+            .collect(),
+        not_observed: not_observed(&view, &unexplained),
     }
 }
 
@@ -134,10 +139,15 @@ fn weighed(all: Vec<Found>) -> Vec<Found> {
 }
 
 fn status(view: &View<'_>, findings: &[Finding]) -> Status {
-    let paths = &view.case.paths;
+    let mut paths = view
+        .case
+        .paths
+        .iter()
+        .filter(|one| one.port().is_none())
+        .peekable();
     if findings.iter().any(|one| one.severity < Severity::Info) {
         Status::Problem
-    } else if view.losses.is_empty() && (paths.is_empty() || paths.iter().any(|one| one.sent > 0)) {
+    } else if view.losses.is_empty() && (paths.peek().is_none() || paths.any(|one| one.sent > 0)) {
         Status::Healthy
     } else {
         Status::Inconclusive
@@ -222,7 +232,8 @@ fn note(ladder: &Ladder<'_>, index: usize, lost: &[Loss<'_>]) -> String {
     notes.join("; ")
 }
 
-fn not_observed(case: &Case, unexplained: &[&Loss<'_>]) -> Vec<String> {
+fn not_observed(view: &View<'_>, unexplained: &[&Loss<'_>]) -> Vec<String> {
+    let case = view.case;
     let mut lines = Vec::new();
     for silent in &case.silent {
         lines.push(format!(
@@ -239,12 +250,30 @@ fn not_observed(case: &Case, unexplained: &[&Loss<'_>]) -> Vec<String> {
     }
     for loss in unexplained {
         let guess = if case.node(loss.path().target_node).is_none() {
-            "; on the other node it could be FL110, FL230, FL232, FL502, FL510, FL513 or FL704: start flannelctl agent there"
+            format!(
+                "; {}on the other node it could be FL110, FL230, FL232, FL502, FL510, FL513 or FL704: start flannelctl agent there",
+                speaks(view, loss)
+            )
         } else {
-            ""
+            String::new()
         };
         lines.push(format!("the cause of this loss: {}{guess}", loss.words()));
     }
     lines.dedup();
     lines
+}
+
+/// What the datagrams to ports say of a node that nobody watches.
+fn speaks(view: &View<'_>, loss: &Loss<'_>) -> String {
+    let path = loss.path();
+    let Some(ports) = ports::between(view, path.source_node, path.target_node) else {
+        return String::new();
+    };
+    let [encapsulation, other] = ports.words();
+    let means = if ports.peer_speaks() {
+        "the node is up and UDP gets to it; its port is open, or filtered without a word"
+    } else {
+        "no UDP is answered: all of it is filtered, or the node is down, or it sends no errors"
+    };
+    format!("{encapsulation}; {other}: {means}; ")
 }

@@ -14,6 +14,7 @@ use socket2::Socket;
 
 use super::netns::Netns;
 use super::ping_socket::Pings;
+use super::ports;
 use super::sight::Recogniser;
 use crate::diagnose::probe::{IcmpError, MARK, Origin};
 use crate::diagnose::{Path, PathResult};
@@ -44,6 +45,9 @@ impl Default for Sending {
     }
 }
 
+/// The namespace to send from, `None`: the caller's own; and whether it is datagrams to ports.
+type Place = (Option<Netns>, bool);
+
 /// Sends all paths at once, a thread per namespace; returns one result a path, in the same order, as soon
 /// as every request has an answer or patience ends. A path that cannot be sent says so in `refused`. Blocks.
 ///
@@ -51,7 +55,7 @@ impl Default for Sending {
 /// filling.
 pub fn send(paths: &[Path], how: &Sending) -> Vec<PathResult> {
     let mut results: Vec<PathResult> = paths.iter().map(nothing_yet).collect();
-    let mut places: Vec<(Option<Netns>, Vec<usize>)> = Vec::new();
+    let mut places: Vec<(Place, Vec<usize>)> = Vec::new();
     for (n, (path, result)) in paths.iter().zip(&mut results).enumerate() {
         let place = match path.origin {
             Origin::Host => None,
@@ -64,6 +68,7 @@ pub fn send(paths: &[Path], how: &Sending) -> Vec<PathResult> {
                 }
             },
         };
+        let place = (place, result.port().is_some());
         match places.iter_mut().find(|(known, _)| *known == place) {
             Some((_, members)) => members.push(n),
             None => places.push((place, vec![n])),
@@ -80,8 +85,9 @@ pub fn send(paths: &[Path], how: &Sending) -> Vec<PathResult> {
                     .collect();
                 let failed = own.clone();
                 let thread = scope.spawn(move || match place {
-                    None => exchange(own, how.patience),
-                    Some(namespace) => namespace.run(|| exchange(own, how.patience)).flatten(),
+                    (_, true) => ports::exchange(own, how.patience),
+                    (None, _) => exchange(own, how.patience),
+                    (Some(namespace), _) => namespace.run(|| exchange(own, how.patience)).flatten(),
                 });
                 (members, failed, thread)
             })
@@ -109,7 +115,7 @@ pub fn send(paths: &[Path], how: &Sending) -> Vec<PathResult> {
     results
 }
 
-fn nothing_yet(path: &Path) -> PathResult {
+pub(super) fn nothing_yet(path: &Path) -> PathResult {
     PathResult {
         path: path.clone(),
         sent: 0,
@@ -329,7 +335,7 @@ fn answered(stream: &mut Stream, from: Ipv4Addr, sequence: u16, now: Instant) {
     }
 }
 
-fn failed(errors: &mut Vec<IcmpError>, error: IcmpError) {
+pub(super) fn failed(errors: &mut Vec<IcmpError>, error: IcmpError) {
     match errors.iter_mut().find(|known| known.is_like(&error)) {
         Some(known) => known.count = known.count.saturating_add(1),
         None => errors.push(error),

@@ -34,6 +34,7 @@ pub mod observe;
 pub mod offload;
 mod packet_socket;
 mod ping_socket;
+mod ports;
 pub mod process;
 mod sight;
 mod sockopt;

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use super::sight::{Judge, Recogniser};
 use super::sockopt::set_int;
 use crate::diagnose::packets::COOKED;
+use crate::diagnose::probe::{MARK, PORT_HEAD};
 
 /// Receive buffer wished for each socket, bytes.
 const BUFFER: usize = 2 << 20;
@@ -52,12 +53,13 @@ pub(super) fn listen(index: u32, recogniser: &Recogniser) -> io::Result<Socket> 
     Ok(socket)
 }
 
-/// IPv4 ICMP, and UDP to the encapsulation's ports whose inner packet is ICMP.
+/// IPv4 ICMP, UDP to the encapsulation's ports whose inner packet is ICMP, and our datagrams to any port.
 fn filter(recogniser: &Recogniser) -> Vec<SockFilter> {
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_HALF: u16 = 0x28;
     const LOAD_BYTE_X: u16 = 0x50;
     const LOAD_HALF_X: u16 = 0x48;
+    const LOAD_WORD_X: u16 = 0x40;
     const HEADER_LENGTH_TO_X: u16 = 0xb1;
     const AND: u16 = 0x54;
     const JUMP_EQUAL: u16 = 0x15;
@@ -69,6 +71,9 @@ fn filter(recogniser: &Recogniser) -> Vec<SockFilter> {
     } else {
         8 + 8 + 14 + 9
     };
+    // From the UDP header to the mark of a datagram to a port, which begins with this.
+    let mark = 8 + PORT_HEAD.len() as u32;
+    let marked = u32::from_be_bytes([MARK[0], MARK[1], MARK[2], MARK[3]]);
     let mut ports = recogniser.ports.clone();
     ports.truncate(16);
     let count = ports.len() as u8;
@@ -77,13 +82,15 @@ fn filter(recogniser: &Recogniser) -> Vec<SockFilter> {
     let mut program = vec![
         load(LOAD_BYTE, 0),
         load(AND, 0xf0),
-        SockFilter::new(JUMP_EQUAL, 0, 10 + count, 0x40),
+        SockFilter::new(JUMP_EQUAL, 0, 12 + count, 0x40),
         load(LOAD_BYTE, 9),
-        SockFilter::new(JUMP_EQUAL, 7 + count, 0, 1),
-        SockFilter::new(JUMP_EQUAL, 0, 7 + count, 17),
+        SockFilter::new(JUMP_EQUAL, 9 + count, 0, 1),
+        SockFilter::new(JUMP_EQUAL, 0, 9 + count, 17),
         load(LOAD_HALF, 6),
-        SockFilter::new(JUMP_SET, 5 + count, 0, 0x1fff),
+        SockFilter::new(JUMP_SET, 7 + count, 0, 0x1fff),
         load(HEADER_LENGTH_TO_X, 0),
+        load(LOAD_WORD_X, mark),
+        SockFilter::new(JUMP_EQUAL, 3 + count, 0, marked),
         load(LOAD_HALF_X, 2),
     ];
     for (n, port) in ports.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use crate::diagnose::evidence::{Checksum, OuterFact};
-use crate::diagnose::probe::{IcmpError, MARK};
+use crate::diagnose::probe::{IcmpError, MARK, PORT_HEAD};
 use crate::packet::checksum::Sum;
 use crate::packet::ipv4::{ICMP, UDP};
 use crate::plan::state::Mac;
@@ -105,7 +105,10 @@ impl Recogniser {
         };
         match ip.protocol {
             ICMP => self.plain(&ip).into_iter().collect(),
-            UDP if !ip.later_piece => self.wrapped(&ip, judge).unwrap_or_default(),
+            UDP if !ip.later_piece => match self.to_port(&ip) {
+                Some(probe) => vec![probe],
+                None => self.wrapped(&ip, judge).unwrap_or_default(),
+            },
             _ => Vec::new(),
         }
     }
@@ -176,6 +179,28 @@ impl Recogniser {
                 ip.to,
                 if reply { "reply" } else { "request" },
                 usize::from(ip.total).saturating_sub(ip.bytes.len() - ip.payload.len()),
+            ),
+        })
+    }
+
+    /// One of the small datagrams to a port.
+    fn to_port(&self, ip: &Head<'_>) -> Option<Probe> {
+        let (source_port, port) = (word(ip.payload, 0)?, word(ip.payload, 2)?);
+        let mark = ip.payload.get(UDP_HEADER..)?.strip_prefix(&PORT_HEAD)?;
+        let number = mark.strip_prefix(&MARK)?;
+        let (from, to) = (ip.from, ip.to);
+        Some(Probe {
+            path: self.paths.get(&word(number, 0)?).copied()?,
+            reply: false,
+            sequence: word(number, 2)?,
+            from,
+            to,
+            ttl: ip.ttl,
+            length: ip.total,
+            outer: None,
+            line: format!(
+                "IP {from}.{source_port} > {to}.{port}: UDP, length {}",
+                ip.payload.len().saturating_sub(UDP_HEADER)
             ),
         })
     }
@@ -265,7 +290,8 @@ impl Recogniser {
         let peer = self.peers.is_empty()
             || self.peers.contains(&quoted.to)
             || self.peers.contains(&quoted.from);
-        if !port || !peer {
+        // Who sends datagrams to a port hears of their end by itself.
+        if !port || !peer || self.to_port(quoted).is_some() {
             return false;
         }
         // As far as the quote reaches, what is inside must be ours.

@@ -74,6 +74,31 @@ fn first(recogniser: &Recogniser, packet: &[u8], judge: Judge) -> Option<Probe> 
 }
 
 #[test]
+fn a_datagram_to_a_port_is_told_from_the_encapsulation() {
+    let mut bytes = PORT_HEAD.to_vec();
+    bytes.extend(MARK);
+    bytes.extend(4711_u16.to_be_bytes());
+    bytes.extend(2_u16.to_be_bytes());
+    for (bare, encapsulation) in [(false, 8472), (true, 8285)] {
+        let r = recogniser(bare, encapsulation);
+        for port in [encapsulation, 63_000] {
+            let packet = udp(port, &bytes, true);
+            let probe = first(&r, &packet, Judge::Compute).unwrap();
+            assert_eq!((probe.path, probe.sequence, probe.reply), (2, 2, false));
+            assert_eq!((probe.outer, probe.length), (None, 44));
+            // Its end is not the encapsulation's.
+            let error = [&[3, 3, 0, 0, 0, 0, 0, 0][..], &packet].concat();
+            assert_eq!(r.error(&ipv4(ICMP, OUT_B, OUT_A, &error)), None);
+        }
+        let foreign = [&bytes[..12], &[0, 1, 0, 1]].concat();
+        assert_eq!(
+            first(&r, &udp(encapsulation, &foreign, true), Judge::Compute),
+            None
+        );
+    }
+}
+
+#[test]
 fn every_datagram_of_a_segmentation_offload_packet_is_seen() {
     let r = recogniser(true, 8285);
     let mut inner = ipv4(UDP, A, B, &[9; 63 + 16]);

@@ -4,6 +4,7 @@
 
 mod expect;
 mod host;
+mod ports;
 
 use std::net::Ipv4Addr;
 
@@ -14,6 +15,7 @@ use flannelctl::diagnose::{Diagnosis, Selection, verdict};
 
 pub use expect::{N, expect, policy};
 use host::node;
+pub use ports::OTHER_PORT;
 
 pub const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 11);
 pub const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 12);
@@ -115,13 +117,13 @@ impl World {
     fn path(&mut self, origin: Origin, target: Target) {
         let index = self.case.paths.len() as u8;
         let to = match target {
-            Target::Node => B,
+            Target::Node | Target::Port(_) => B,
             Target::Device => ip("10.5.2.0"),
             Target::Bridge => ip("10.5.2.1"),
             Target::Container | Target::ContainerTtl2 => container(B),
         };
         let from = match (origin, target) {
-            (Origin::Host, Target::Node) => A,
+            (Origin::Host, Target::Node | Target::Port(_)) => A,
             (Origin::Host, _) => ip("10.5.1.0"),
             _ => container(A),
         };
@@ -153,7 +155,9 @@ impl World {
             outer: false,
             count: u32::from(SENT),
         });
-        let ways = if ttl {
+        let ways = if matches!(target, Target::Port(_)) {
+            self.way(&path, false)
+        } else if ttl {
             self.way(&path, false)
                 .into_iter()
                 .filter(|one| one.0 == A || one.1 != Point::Bridge && one.1 != Point::Container)
@@ -168,7 +172,7 @@ impl World {
             }
         }
         self.case.paths.push(PathResult {
-            replies: if ttl {
+            replies: if ttl || matches!(target, Target::Port(_)) {
                 Vec::new()
             } else {
                 (1..=SENT).map(|sequence| (sequence, 300)).collect()
@@ -184,7 +188,8 @@ impl World {
     fn way(&self, path: &Path, reply: bool) -> Vec<Place> {
         let near_inside = path.origin != Origin::Host;
         let far_inside = matches!(path.target, Target::Container | Target::ContainerTtl2);
-        let overlay = self.backend != "host-gw" && path.target != Target::Node;
+        let overlay =
+            self.backend != "host-gw" && !matches!(path.target, Target::Node | Target::Port(_));
         let mut way = Vec::new();
         if near_inside {
             way.extend([(A, Point::Container), (A, Point::Bridge)]);
@@ -215,8 +220,9 @@ impl World {
         };
         let sender = if reply { B } else { A };
         let inside = matches!(point, Point::Container | Point::Bridge);
-        let wrapped =
-            point == Point::Underlay && self.backend != "host-gw" && path.target != Target::Node;
+        let wrapped = point == Point::Underlay
+            && self.backend != "host-gw"
+            && !matches!(path.target, Target::Node | Target::Port(_));
         let interface = match point {
             Point::Container => "veth0",
             Point::Bridge => "docker0",
@@ -294,7 +300,9 @@ impl World {
 
     /// Every path that goes through the overlay, TTL probes included.
     pub fn cut_overlay(&mut self, after: Place) -> &mut Self {
-        self.cut(after, |path| path.target != Target::Node)
+        self.cut(after, |path| {
+            !matches!(path.target, Target::Node | Target::Port(_))
+        })
     }
 
     /// Paths to containers alone.

@@ -7,13 +7,15 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::diagnose::Path;
-use crate::diagnose::probe::{MARK, Origin};
+use crate::diagnose::probe::{MARK, Origin, PORT_PAYLOAD, Target};
 use crate::diagnose::request::Request;
 
 /// Paths of one request at most.
 pub const PATHS: usize = 64;
 /// Packets of one path at most.
 pub const COUNT: u16 = 1000;
+/// Datagrams to one UDP port of a node at most.
+pub const PORT_COUNT: u16 = 4;
 /// Payload of a packet at most: what Ethernet carries.
 pub const PAYLOAD: u16 = 1472;
 /// Packets a second at most, all paths together.
@@ -108,6 +110,18 @@ fn check_paths(paths: &[Path], known: &Known) -> Result<(), Refusal> {
         at_least("a path's count", path.count, 1)?;
         at_least("a path's payload", path.payload, LEAST_PAYLOAD)?;
         at_least("a path's TTL", path.ttl.into(), 1)?;
+        if let Target::Port(port) = path.target {
+            at_least("a port", port, 1)?;
+            at_most("the count of a path to a port", path.count, PORT_COUNT)?;
+            at_most(
+                "the payload of a path to a port",
+                path.payload,
+                PORT_PAYLOAD,
+            )?;
+            if path.origin != Origin::Host || path.to != path.target_node {
+                return Err(Refusal::Foreign(path.to));
+            }
+        }
         for node in [path.source_node, path.target_node] {
             if !known.nodes.contains(&node) && node != known.node {
                 return Err(Refusal::Foreign(node));
@@ -166,7 +180,6 @@ fn at_least(what: &'static str, value: u16, limit: u16) -> Result<(), Refusal> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::diagnose::probe::Target;
 
     fn path() -> Path {
         Path {
@@ -208,6 +221,10 @@ mod tests {
         host.from = "198.51.100.7".parse().unwrap();
         host.to = "192.0.2.2".parse().unwrap();
         assert_eq!(send(vec![host]), Ok(()));
+        let mut port = path();
+        (port.origin, port.target, port.to) = (Origin::Host, Target::Port(8472), port.target_node);
+        (port.count, port.payload) = (2, PORT_PAYLOAD);
+        assert_eq!(send(vec![port]), Ok(()));
         let mut open = path();
         open.to = Ipv4Addr::UNSPECIFIED;
         let arm = |paths| Request::Arm {
@@ -224,7 +241,7 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         type Spoil = fn(&mut Path);
-        let table: [(&str, Spoil); 12] = [
+        let table: [(&str, Spoil); 15] = [
             ("count", |p| p.count = 1001),
             ("count 0", |p| p.count = 0),
             ("payload", |p| p.payload = 1473),
@@ -237,6 +254,18 @@ mod tests {
             ("to", |p| p.to = Ipv4Addr::new(203, 0, 113, 1)),
             ("from", |p| p.from = Ipv4Addr::new(203, 0, 113, 1)),
             ("nowhere", |p| p.to = Ipv4Addr::UNSPECIFIED),
+            ("a container's port", |p| {
+                (p.target, p.origin, p.count, p.payload) =
+                    (Target::Port(53), Origin::Host, 2, PORT_PAYLOAD);
+            }),
+            ("large datagrams", |p| {
+                (p.target, p.origin, p.to, p.count) =
+                    (Target::Port(53), Origin::Host, p.target_node, 2);
+            }),
+            ("many datagrams", |p| {
+                (p.target, p.origin, p.to, p.payload) =
+                    (Target::Port(53), Origin::Host, p.target_node, PORT_PAYLOAD);
+            }),
         ];
         for (name, spoil) in table {
             let mut bad = path();

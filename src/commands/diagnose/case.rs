@@ -207,6 +207,7 @@ impl<'a> Gathering<'a> {
             // Both ends of the udp backend count as hops.
             extra_hops: if network.backend == "udp" { 2 } else { 0 },
             has_device: network.backend != "host-gw",
+            ports: (network.backend != "host-gw").then(|| (network.port, unused(network.port))),
         }
     }
 
@@ -288,8 +289,8 @@ impl<'a> Gathering<'a> {
             std::iter::once(to).chain(back)
         };
         let (to, back) = match targets.len() {
-            n if n * (paths::size(Extent::Full) + paths::size(Extent::Brief)) <= ROUND => {
-                (Extent::Full, Extent::Brief)
+            n if n * (paths::size(Extent::Full) + paths::size(Extent::Back)) <= ROUND => {
+                (Extent::Full, Extent::Back)
             }
             _ => (Extent::Brief, Extent::Least),
         };
@@ -333,6 +334,12 @@ impl Gathered {
             sizes: size.into_iter().collect(),
         });
     }
+}
+
+/// A port where nobody listens, as far as one can guess: above those that Linux gives to clients.
+fn unused(taken: u16) -> u16 {
+    let port = rand::rng().random_range(61_000..u16::MAX);
+    if port == taken { u16::MAX } else { port }
 }
 
 fn leg(

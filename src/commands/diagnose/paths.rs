@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::agent::respond::check::{COUNT, PAYLOAD};
 use crate::diagnose::Path;
-use crate::diagnose::probe::{Origin, Target};
+use crate::diagnose::probe::{Origin, PORT_PAYLOAD, Target};
 
 /// Paths of one round at most: their number is a byte.
 pub const ROUND: usize = 240;
@@ -15,6 +15,8 @@ pub const ROUND: usize = 240;
 pub const COUNT_DEFAULT: u16 = 5;
 /// Packets of a path that is answered by errors: Linux sends one a second to a host, six at once.
 const COUNT_TTL: u16 = 2;
+/// Datagrams to a port: what refuses them says so a few times a second alone.
+const COUNT_PORT: u16 = 2;
 /// Milliseconds between two packets of a path, at least.
 const INTERVAL: u16 = 20;
 /// Milliseconds that sending may take.
@@ -38,6 +40,8 @@ pub struct Sources {
 pub enum Extent {
     /// All paths that tell causes apart from one side.
     Full,
+    /// The way back of a full one: container to container, host to container, and the ports.
+    Back,
     /// Container to container, and host to container.
     Brief,
     /// Container to container.
@@ -72,6 +76,8 @@ pub struct Manner {
     pub extra_hops: u8,
     /// The flannel device has the subnet's base as its address.
     pub has_device: bool,
+    /// The encapsulation's UDP port, and one where nobody listens.
+    pub ports: Option<(u16, u16)>,
 }
 
 /// What is known of a node when packets are to be sent.
@@ -91,6 +97,13 @@ pub type Sides = BTreeMap<Ipv4Addr, Side>;
 /// What is tried on one leg.
 fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
     use Origin::{Endpoint, Host};
+    let ports = match leg.extent {
+        Extent::Full | Extent::Back if leg.source != leg.target => manner.ports,
+        _ => None,
+    };
+    let ports = ports.map(|(encapsulation, other)| {
+        [encapsulation, other].map(|port| (Host, Target::Port(port), false))
+    });
     let all: &[(Origin, Target, bool)] = match leg.extent {
         _ if leg.source == leg.target => &[(Host, Target::Container, false)],
         Extent::Full => &[
@@ -103,7 +116,7 @@ fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
             (Endpoint, Target::ContainerTtl2, false),
             (Endpoint, Target::Container, true),
         ],
-        Extent::Brief => &[
+        Extent::Brief | Extent::Back => &[
             (Host, Target::Container, false),
             (Endpoint, Target::Container, false),
         ],
@@ -117,13 +130,15 @@ fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
         }) && (*target != Target::Device || manner.has_device)
             && (!df || manner.mtu.is_some())
     };
-    all.iter().copied().filter(wanted).collect()
+    let pings = all.iter().copied().filter(wanted);
+    pings.chain(ports.into_iter().flatten()).collect()
 }
 
 /// Paths of one leg of this extent at most.
 pub fn size(extent: Extent) -> usize {
     match extent {
-        Extent::Full => 8,
+        Extent::Full => 10,
+        Extent::Back => 4,
         Extent::Brief => 2,
         Extent::Least => 1,
     }
@@ -172,7 +187,7 @@ pub fn draft(legs: &[Leg], manner: &Manner) -> Vec<Path> {
             target,
             from: Ipv4Addr::UNSPECIFIED,
             to: match target {
-                Target::Node => leg.target,
+                Target::Node | Target::Port(_) => leg.target,
                 Target::Container | Target::ContainerTtl2 => {
                     leg.container.unwrap_or(Ipv4Addr::UNSPECIFIED)
                 }
@@ -182,13 +197,15 @@ pub fn draft(legs: &[Leg], manner: &Manner) -> Vec<Path> {
             count: match target {
                 // One size too large is too large every time.
                 Target::ContainerTtl2 => manner.count.clamp(1, COUNT_TTL),
+                Target::Port(_) => COUNT_PORT,
                 _ if df => manner.count.clamp(1, COUNT_DEFAULT),
                 _ => manner.count.clamp(1, COUNT),
             },
             interval_ms: INTERVAL,
-            payload: match df {
-                true => full_size(manner.mtu),
-                false => PAYLOAD_FIRST + 2 * u16::from(index),
+            payload: match target {
+                Target::Port(_) => PORT_PAYLOAD,
+                _ if df => full_size(manner.mtu),
+                _ => PAYLOAD_FIRST + 2 * u16::from(index),
             },
             ttl: match target {
                 Target::ContainerTtl2 => 2 + manner.extra_hops,
@@ -217,7 +234,9 @@ pub fn fill(mut path: Path, sides: &Sides) -> Path {
     let side = |node| sides.get(&node).cloned().unwrap_or_default();
     let (source, target) = (side(path.source_node), side(path.target_node));
     match path.origin {
-        Origin::Host if path.target == Target::Node => path.from = path.source_node,
+        Origin::Host if matches!(path.target, Target::Node | Target::Port(_)) => {
+            path.from = path.source_node;
+        }
         Origin::Host => path.from = source.host.unwrap_or(path.from),
         Origin::Container | Origin::Endpoint => {
             if let Some((address, container)) = source.inner {
@@ -232,7 +251,7 @@ pub fn fill(mut path: Path, sides: &Sides) -> Path {
     let base = target.subnet.map(|subnet| u32::from(subnet.network()));
     let inner = target.inner.map(|(address, _)| address);
     let known = match path.target {
-        Target::Node => None,
+        Target::Node | Target::Port(_) => None,
         Target::Device => base.map(Ipv4Addr::from),
         Target::Bridge => base.map(|base| Ipv4Addr::from(base.wrapping_add(1))),
         Target::Container | Target::ContainerTtl2 => inner,

@@ -28,6 +28,7 @@ fn manner() -> Manner {
         mtu: Some(1450),
         extra_hops: 0,
         has_device: true,
+        ports: Some((8472, 63_000)),
     }
 }
 
@@ -60,6 +61,8 @@ fn a_full_leg_is_the_truth_tables_columns() {
             "10.5.1.254 10.5.2.254 64",
             "10.5.1.254 10.5.2.254 2",
             "10.5.1.254 10.5.2.254 64",
+            "192.0.2.1 192.0.2.2 64",
+            "192.0.2.1 192.0.2.2 64",
         ]
     );
     assert!(filled.iter().all(is_complete));
@@ -75,7 +78,7 @@ fn what_a_side_does_not_have_stays_open() {
         .into_iter()
         .map(|p| fill(p, &sides))
         .filter(is_complete);
-    assert_eq!(complete.count(), 4);
+    assert_eq!(complete.count(), 6);
 }
 
 #[test]
@@ -145,7 +148,8 @@ fn agents_do_what_is_asked_of_them() {
     };
     for count in [1, 5, 1000] {
         let manner = Manner { count, ..manner() };
-        let paths = draft(&vec![leg(Extent::Full); 8], &manner);
+        let legs = [vec![leg(Extent::Full); 6], vec![leg(Extent::Back)]].concat();
+        let paths = draft(&legs, &manner);
         assert_eq!(paths.len(), 64);
         let paths = paths.into_iter().map(|p| fill(p, &sides())).collect();
         assert_eq!(check(&Request::Send { paths }, &known), Ok(()), "{count}");

@@ -71,7 +71,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "FL230",
         name: "fabric-eats-port",
         title: "The underlay delivers other traffic and eats the encapsulation",
-        meaning: "Outer packets leave one node's interface and never reach the other's, although the nodes ping each other: a security group, a firewall between, or a hypervisor (NSX) that takes UDP 8472 or 4789 for its own.",
+        meaning: "Outer packets leave one node's interface and never reach the other's, although it delivers pings between the nodes, or small datagrams to another UDP port, which are sent beside them for comparison: a security group, a firewall between, or a hypervisor (NSX) that takes UDP 8472 or 4789 for its own.",
         mend: "Open the port in the security group in both directions; with a hypervisor that uses the port itself, choose another (\"Port\" in the config's Backend).",
         judged: Judged::Yes,
     },

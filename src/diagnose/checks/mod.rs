@@ -82,6 +82,7 @@ pub const CHECKS: &[Check] = &[
     mtu::chain,
     mtu::black_hole,
     one_sided::quoted,
+    one_sided::refused_between,
 ];
 
 /// Second tier.

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use crate::diagnose::finding::{Confidence, Direction};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
+use crate::diagnose::ports::{self, Differential};
 use crate::diagnose::probe::{IcmpError, Origin, PathResult, Target};
 use crate::diagnose::route;
 use crate::diagnose::view::{Build, Found, View, found};
@@ -24,10 +25,14 @@ pub fn quoted(view: &View<'_>) -> Vec<Found> {
                 .iter()
                 .filter(|loss| Some(loss.nodes().0) == node.node && loss.nodes().1 == peer)
                 .collect();
+            let ports = node.node.and_then(|own| ports::between(view, own, peer));
+            let told = ports.and_then(|it| it.encapsulation.error);
             let error = node
                 .icmp_errors
                 .iter()
-                .find(|error| error.outer && error.from == peer && error.kind == 3);
+                .filter(|error| error.outer)
+                .chain(told)
+                .find(|error| error.from == peer && error.kind == 3);
             let Some((error, id)) = error.and_then(|it| Some((it, meaning(it)?))) else {
                 continue;
             };
@@ -39,17 +44,82 @@ pub fn quoted(view: &View<'_>) -> Vec<Found> {
             } else {
                 "has nothing that listens at the encapsulation port: its flannel device is gone, or uses another port"
             };
-            all.push(
-                found(id, Some(peer), format!("encapsulation port of {peer}"))
-                    .summary(format!("{peer} {words}"))
-                    .proven_if(id == "FL110")
-                    .evidence(format!(
-                        "{} ICMP errors type {} code {} from {peer} that quote outer packets",
-                        error.count, error.kind, error.code
-                    ))
-                    .explains(losses)
-                    .done(),
-            );
+            let quoted = match error.outer {
+                true => format!(
+                    "{} ICMP errors type {} code {} from {peer} that quote outer packets",
+                    error.count, error.kind, error.code
+                ),
+                false => String::new(),
+            };
+            let build = found(id, Some(peer), format!("encapsulation port of {peer}"))
+                .summary(format!("{peer} {words}"))
+                .proven_if(id == "FL110")
+                .evidence(quoted)
+                .explains(losses);
+            all.push(with_ports(build, ports).done());
+        }
+    }
+    all
+}
+
+fn with_ports(build: Build, ports: Option<Differential<'_>>) -> Build {
+    let lines = ports.into_iter().flat_map(|ports| ports.words());
+    lines.fold(build, Build::evidence)
+}
+
+/// Somebody between the nodes says that datagrams to the encapsulation's port do not pass (FL230), or that the node is
+/// not there (FL240).
+pub fn refused_between(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let Some(from) = node.node else { continue };
+        for to in view.peers(node).map(|lease| lease.public_ip) {
+            let Some(ports) = ports::between(view, from, to) else {
+                continue;
+            };
+            let stranger = |error: &&IcmpError| {
+                error.from != to && error.from != from && !route::is_local(node, error.from)
+            };
+            let Some(error) = ports.encapsulation.error.filter(stranger) else {
+                continue;
+            };
+            let losses: Vec<_> = view
+                .losses
+                .iter()
+                .filter(|loss| loss.nodes() == (from, to))
+                .collect();
+            let by = error.from;
+            let port = ports.encapsulation.port;
+            let other = ports.other.error.map(|error| error.from);
+            let (id, words) = match (error.kind, error.code) {
+                (3, 0 | 1) => (
+                    "FL240",
+                    format!("{by} on the way says that it cannot reach {to}"),
+                ),
+                (3, 3 | 9 | 10 | 13) if other == Some(to) => (
+                    "FL230",
+                    format!(
+                        "{by} on the way refuses UDP to port {port} of {to}, and lets another port pass"
+                    ),
+                ),
+                (3, 3 | 9 | 10 | 13) if other == Some(by) => (
+                    "FL230",
+                    format!("{by} on the way refuses UDP to {to}, to whatever port"),
+                ),
+                (3, 3 | 9 | 10 | 13) => (
+                    "FL230",
+                    format!("{by} on the way refuses UDP to port {port} of {to}"),
+                ),
+                _ => continue,
+            };
+            if losses.is_empty() {
+                continue;
+            }
+            let build = found(id, Some(to), format!("underlay {from} → {to}"))
+                .summary(format!("between {from} and {to}: {words}"))
+                .proven_if(id == "FL230" || view.underlay_answers(from, to) == Some(false))
+                .explains(losses);
+            all.push(with_ports(build, Some(ports)).done());
         }
     }
     all

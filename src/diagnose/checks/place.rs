@@ -7,6 +7,7 @@ use crate::diagnose::evidence::Point;
 use crate::diagnose::finding::{Confidence, Direction};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
+use crate::diagnose::ports::{self, Way};
 use crate::diagnose::probe::Target;
 use crate::diagnose::route;
 use crate::diagnose::view::{Found, View, found};
@@ -51,6 +52,8 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
             .is_some_and(|one| one.outer.is_some());
         // Some may have been lost before the NIC, in wait for its neighbour.
         let some = arrived || loss.ladder.result.received() > 0;
+        let ports = ports::between(view, from, to).filter(|_| wrapped && !some);
+        let way = ports.as_ref().and_then(ports::Differential::way);
         let (id, confidence, words) = if some {
             (
                 "FL241",
@@ -59,15 +62,38 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
             )
         } else {
             match crosses(view, from, to) {
+                _ if way == Some(Way::PortEaten) => (
+                    "FL230",
+                    Confidence::Proven,
+                    "the underlay delivers datagrams to another UDP port and eats those to the encapsulation's",
+                ),
+                _ if way == Some(Way::Open) => (
+                    "FL230",
+                    Confidence::Proven,
+                    "the underlay delivers other datagrams to the encapsulation's port and eats the encapsulation: something on the way looks into it",
+                ),
+                Some(true) if way == Some(Way::NoUdp) => (
+                    "FL230",
+                    Confidence::Proven,
+                    "the underlay delivers pings between the nodes and eats UDP, to whatever port",
+                ),
                 Some(true) if wrapped => (
                     "FL230",
                     Confidence::Proven,
                     "the underlay delivers pings between the nodes and eats the encapsulation",
                 ),
+                None if way == Some(Way::NoUdp) => {
+                    ("FL240", Confidence::Likely, "the underlay delivers nothing")
+                }
                 Some(true) => (
                     "FL211",
                     Confidence::Proven,
                     "the underlay delivers the nodes' own packets and eats those of containers",
+                ),
+                Some(false) if way == Some(Way::NoUdp) => (
+                    "FL240",
+                    Confidence::Proven,
+                    "the underlay delivers neither pings nor UDP, to whatever port",
                 ),
                 Some(false) => ("FL240", Confidence::Proven, "the underlay delivers nothing"),
                 // Pings were not even answered, so this direction was not tried by itself.
@@ -86,13 +112,14 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
                 ),
             }
         };
-        all.push(
-            found(id, Some(to), format!("underlay {from} → {to}"))
-                .summary(format!("between {from} and {to}: {words}"))
-                .confidence(confidence)
-                .explains([*loss])
-                .done(),
-        );
+        let mut build = found(id, Some(to), format!("underlay {from} → {to}"))
+            .summary(format!("between {from} and {to}: {words}"))
+            .confidence(confidence)
+            .explains([*loss]);
+        for line in ports.iter().flat_map(|ports| ports.words()) {
+            build = build.evidence(line);
+        }
+        all.push(build.done());
     }
     all
 }

@@ -26,6 +26,51 @@ pub const FAULTS: &[Fault] = &[
         ..ALIVE
     },
     Fault {
+        name: "a security group lets neither pings nor the encapsulation to this host",
+        id: "FL230",
+        backends: WRAPPED,
+        script: fabric!(
+            "ip daddr $SELF udp dport $PORT drop; $SW nft add rule bridge fabric f ip daddr $SELF icmp type echo-request drop"
+        ),
+        directions: REPLIES,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "the fabric eats all UDP to this host",
+        id: "FL230",
+        backends: WRAPPED,
+        script: fabric!("ip daddr $SELF meta l4proto udp drop"),
+        directions: REPLIES,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "the fabric looks into datagrams to this host and eats the encapsulation",
+        id: "FL230",
+        backends: WRAPPED,
+        script: fabric!(
+            "ip daddr $SELF udp dport $PORT udp length gt 60 drop; $SW nft add rule bridge fabric f ip daddr $SELF icmp type echo-request drop"
+        ),
+        directions: REPLIES,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
+        name: "a router between the hosts refuses the encapsulation from this host",
+        id: "FL230",
+        backends: WRAPPED,
+        script: "$SW sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0; \
+                 ip route add $PEER via 192.0.2.1 dev eth0 proto static; \
+                 $SW nft add table inet router; \
+                 $SW nft 'add chain inet router f { type filter hook forward priority 0; }'; \
+                 $SW nft add rule inet router f udp dport $PORT reject with icmpx admin-prohibited",
+        directions: ["reply", "request"],
+        on_peer: true,
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
         name: "the fabric eats containers' packets to this host (source/destination check)",
         id: "FL211",
         backends: HOST_GW,
