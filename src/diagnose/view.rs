@@ -40,10 +40,13 @@ impl Found {
     /// Takes in a direction. What the asking node sent itself decides; paths that run back to it count where
     /// nothing else is known.
     pub fn meets(&mut self, direction: Direction, turned: bool) {
+        if direction == Direction::None {
+            return;
+        }
         let known = &mut self.finding.direction;
         if *known == Direction::None || (self.turned && !turned) {
             (*known, self.turned) = (direction, turned);
-        } else if self.turned == turned && *known != direction && direction != Direction::None {
+        } else if self.turned == turned && *known != direction {
             *known = Direction::Both;
         }
     }
@@ -289,5 +292,22 @@ impl Build {
             self.0.finding.fix.push(entry.mend.to_owned());
         }
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_loses_no_packet_leaves_the_direction_as_it_is() {
+        let mut one = found("FL101", None, "ip filter FORWARD policy").done();
+        one.meets(Direction::Reply, true);
+        one.meets(Direction::None, false);
+        assert_eq!(one.finding.direction, Direction::Reply);
+        one.meets(Direction::Request, true);
+        assert_eq!(one.finding.direction, Direction::Both);
+        one.meets(Direction::Request, false);
+        assert_eq!(one.finding.direction, Direction::Request);
     }
 }

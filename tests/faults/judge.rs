@@ -162,23 +162,16 @@ fn remedy(
     viewer: usize,
     diagnosed: &Diagnosed,
 ) -> Result<(), String> {
-    let mut tried = 0;
-    for finding in diagnosed.told() {
-        for line in &finding.fix {
-            let Some((b, command)) = (0..2).find_map(|b| {
-                let begin = format!("on {}: ", patient.node(b).address);
-                Some((b, line.strip_prefix(&begin)?))
-            }) else {
-                continue;
-            };
-            tried += 1;
-            let output = patient.try_sh(b, command);
-            if !output.status.success() {
-                return Err(format!("{line}: {output:?}"));
-            }
+    let commands = diagnosed.commands();
+    for (node, command) in &commands {
+        let b = (0..2).find(|b| patient.node(*b).address.to_string() == *node);
+        let b = b.ok_or_else(|| format!("on {node}: {command}: there is no such node"))?;
+        let output = patient.try_sh(b, command);
+        if !output.status.success() {
+            return Err(format!("on {node}: {command}: {output:?}"));
         }
     }
-    if tried == 0 {
+    if commands.is_empty() {
         return Err(format!("no command is printed: {:#?}", diagnosed.told()));
     }
     let passes = within_time(REMEDY, || {

@@ -82,6 +82,17 @@ impl Diagnosed {
             .collect()
     }
 
+    /// The commands of all remedies, with the nodes that they are for.
+    pub fn commands(&self) -> Vec<(String, String)> {
+        let lines = self.told().into_iter().flat_map(|it| it.fix);
+        lines
+            .filter_map(|line| {
+                let (node, command) = line.strip_prefix("on ")?.split_once(": ")?;
+                Some((node.to_owned(), command.to_owned()))
+            })
+            .collect()
+    }
+
     pub fn status(&self) -> &str {
         self.json["status"].as_str().expect("a status")
     }
