@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 #[path = "support/etcd.rs"]
 mod etcd;
-use etcd::Etcd;
+use etcd::{Config, Etcd};
 
 struct Answer {
     code: i32,
@@ -123,6 +123,53 @@ fn a_missing_and_a_bad_config_are_findings() {
     );
     assert!(!answer.stdout.contains('\u{1b}'));
     assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn a_config_of_the_old_interface_is_found_and_moved() {
+    const CONFIG: &str = r#"{"Network":"10.7.0.0/16","Backend":{"Type":"vxlan"}}"#;
+    let etcd = Etcd::start_with(&Config {
+        args: vec!["--enable-v2=true".to_owned()],
+        ..Config::default()
+    });
+    let file = ["-o", "json", "--subnet-file", "/nonexistent"];
+    let said = || {
+        let answer = with(&etcd.url, &file);
+        serde_json::from_str::<Value>(&answer.stdout).unwrap_or(Value::String(answer.stderr))
+    };
+    // The interface is there, and empty.
+    assert_eq!(ids(&said()), ["FL401"]);
+    let set = std::process::Command::new("etcdctl")
+        .env("ETCDCTL_API", "2")
+        .args([
+            "--endpoints",
+            &etcd.url,
+            "set",
+            "/coreos.com/network/config",
+            CONFIG,
+        ])
+        .output()
+        .unwrap();
+    assert!(set.status.success(), "{set:?}");
+    let it = said();
+    assert_eq!(ids(&it), ["FL403"], "{it:#}");
+    let evidence = it["findings"][0]["evidence"][0].as_str().unwrap();
+    assert!(evidence.contains("10.7.0.0/16"), "{evidence}");
+    // The printed command moves it.
+    let fix = it["findings"][0]["fix"][0].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_flannelctl"));
+    let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
+    let moved = std::process::Command::new("sh")
+        .args(["-euc", fix])
+        .current_dir(&folder)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(moved.status.success(), "{fix}: {moved:?}");
+    // No node, but a network.
+    let it = said();
+    assert!(it.as_str().unwrap().contains("no lease"), "{it:#}");
 }
 
 #[test]

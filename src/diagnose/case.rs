@@ -60,6 +60,15 @@ pub enum StoreTrouble {
     NoConfig(String),
     /// No config here, and one below another prefix (FL402).
     ConfigElsewhere(String),
+    /// No config here, and one in etcd's old v2 interface (FL403).
+    ConfigInV2 {
+        /// The endpoint that has it.
+        url: String,
+        /// Its key.
+        key: String,
+        /// Its value, cut.
+        value: String,
+    },
     /// Config not valid (FL404).
     BadConfig(String),
     /// A record cannot be read.

@@ -11,8 +11,10 @@ use super::packets::PacketFact;
 use super::probe::IcmpError;
 
 mod containers;
+mod kernel;
 
 pub use containers::{ContainerFact, DockerFact};
+pub use kernel::{FlowFact, LackFact};
 
 /// All of one node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,6 +78,10 @@ pub struct NodeEvidence {
     pub managers: Vec<String>,
     /// Ports of the bridge that could be looked into, with all addresses on their other ends.
     pub ports: Vec<PortFact>,
+    /// What the backend needs and the kernel does not have.
+    pub lacks: Vec<LackFact>,
+    /// Flows between containers, or of the encapsulation, whose source is translated.
+    pub flows: Vec<FlowFact>,
 }
 
 /// A process.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::facts_links::{self, Seen};
-use super::facts_processes;
 use super::netlink::Netlink;
 use super::observe;
 use super::witness::WitnessSpec;
+use super::{facts_flows, facts_modules, facts_processes};
 use crate::diagnose::NodeEvidence;
 use crate::diagnose::evidence::{EnvFact, FdbFact, RouteFact};
 use crate::plan::state::{Protocol, Route, RouteKind};
@@ -95,6 +95,8 @@ pub(super) fn gather(spec: &WitnessSpec, evidence: &mut NodeEvidence) {
         evidence.missing.push(error.to_string());
     }
     sysctls(evidence);
+    evidence.lacks = facts_modules::lacks(&spec.backend);
+    evidence.flows = facts_flows::translated(spec);
     (evidence.process, evidence.managers) = facts_processes::read(&spec.subnet_file);
 }
 

@@ -14,6 +14,7 @@ pub mod rendezvous;
 mod store;
 mod stream;
 mod text;
+mod v2;
 
 pub use acquire::{AcquireError, Held, Renewal};
 pub use error::{Answer, Cause, EndpointFailure, Error, Operation};

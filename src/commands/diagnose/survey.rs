@@ -57,14 +57,7 @@ pub async fn survey(registry: &Registry) -> Survey {
     survey.reachable = true;
     let key = registry.config_key();
     match config.map(|config| NetworkConfig::parse(&config.bytes)) {
-        None => survey
-            .troubles
-            .push(match registry.config_elsewhere().await {
-                Some(other) => StoreTrouble::ConfigElsewhere(format!(
-                    "there is no network config at {key}, but one at {other}"
-                )),
-                None => StoreTrouble::NoConfig(format!("there is no network config at {key}")),
-            }),
+        None => survey.troubles.push(no_config(registry, key).await),
         Some(Err(error)) => survey.bad_config(format!("{key}: {error}")),
         Some(Ok(config)) => match NetworkFact::of(&config) {
             Ok(Some(network)) => survey.network = Some(network),
@@ -77,6 +70,23 @@ pub async fn survey(registry: &Registry) -> Survey {
         Err(error) => survey.troubles.push(trouble(&error)),
     }
     survey
+}
+
+/// Where it is instead.
+async fn no_config(registry: &Registry, key: &str) -> StoreTrouble {
+    if let Some(old) = registry.config_in_v2().await {
+        return StoreTrouble::ConfigInV2 {
+            url: old.url,
+            key: old.key,
+            value: clean_short(&old.value, 200),
+        };
+    }
+    match registry.config_elsewhere().await {
+        Some(other) => StoreTrouble::ConfigElsewhere(format!(
+            "there is no network config at {key}, but one at {other}"
+        )),
+        None => StoreTrouble::NoConfig(format!("there is no network config at {key}")),
+    }
 }
 
 impl Survey {

@@ -23,9 +23,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "FL403",
         name: "config-v2-only",
         title: "The config was written with etcd's v2 interface",
-        meaning: "flannel 0.18 and later reads v3 only, where keys of v2 are not visible. Shows as FL401.",
-        mend: "Write it again: flannelctl init.",
-        judged: Judged::No,
+        meaning: "flannel 0.18 and later reads v3 only, where keys of v2 are not visible. Looked for where v3 has no config and the endpoint's v2 interface still answers (without TLS).",
+        mend: "Write it again: ETCDCTL_API=2 etcdctl get PREFIX/config >network.json; flannelctl init -f network.json.",
+        judged: Judged::Yes,
     },
     Entry {
         id: "FL404",

@@ -50,7 +50,8 @@ pub fn hangs(view: &View<'_>) -> Vec<Found> {
 pub fn gone(view: &View<'_>) -> Vec<Found> {
     let dead = |node: &&NodeEvidence| {
         let known = !node.links.is_empty() && !node.agent;
-        known && node.process.is_none() && route::device(node).is_none()
+        let able = node.lacks.is_empty();
+        known && able && node.process.is_none() && route::device(node).is_none()
     };
     let udp = view.backend() == "udp";
     view.case

@@ -13,6 +13,7 @@ mod firewall;
 mod firewall_why;
 mod firewall_words;
 mod forwarding;
+mod kernel;
 mod masquerade;
 mod mtu;
 mod one_sided;
@@ -40,7 +41,7 @@ pub type Fallback = for<'v, 'a> fn(&'v View<'a>, &[&'v Loss<'a>]) -> Vec<Found>;
 pub type Companion = fn(&View<'_>, &[Found]) -> Vec<Found>;
 
 /// Between the tiers.
-pub const COMPANIONS: &[Companion] = &[agent::managers];
+pub const COMPANIONS: &[Companion] = &[agent::managers, kernel::bridged];
 
 /// First tier.
 pub const CHECKS: &[Check] = &[
@@ -76,6 +77,8 @@ pub const CHECKS: &[Check] = &[
     forwarding::reverse_path,
     policy::rules,
     tables::connections,
+    kernel::modules,
+    kernel::flows,
     underlay::routes,
     underlay::unresolved,
     underlay::translated,

@@ -74,6 +74,8 @@ fn device_trouble(view: &View<'_>, node: &NodeEvidence) -> Option<&'static str> 
     match route::device(node) {
         // A TUN device goes with its process, and that is FL722.
         None if view.backend() == "udp" && node.process.is_none() => None,
+        // It cannot be made, and that is FL720.
+        None if !node.lacks.is_empty() => None,
         None => Some("does not exist"),
         Some(link) if !link.up => Some("is down"),
         Some(_) => None,

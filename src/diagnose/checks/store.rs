@@ -1,4 +1,4 @@
-//! FL401, FL402, FL404, FL410, FL411, FL425: etcd and its records. FL420, FL421, FL424: leases.
+//! FL401 to FL404, FL410, FL411, FL425: etcd and its records. FL420, FL421, FL424: leases.
 
 use crate::diagnose::case::StoreTrouble;
 use crate::diagnose::finding::{Confidence, Severity};
@@ -20,6 +20,9 @@ pub fn etcd(view: &View<'_>) -> Vec<Found> {
                 StoreTrouble::Denied(detail) => ("FL411", Severity::Error, detail),
                 StoreTrouble::NoConfig(detail) => ("FL401", Severity::Error, detail),
                 StoreTrouble::ConfigElsewhere(detail) => ("FL402", Severity::Error, detail),
+                StoreTrouble::ConfigInV2 { url, key, value } => {
+                    return in_v2(view, url, key, value);
+                }
                 StoreTrouble::BadConfig(detail) => ("FL404", Severity::Error, detail),
                 StoreTrouble::UnreadableRecord(detail) => ("FL425", Severity::Warning, detail),
             };
@@ -31,6 +34,19 @@ pub fn etcd(view: &View<'_>) -> Vec<Found> {
                 .done()
         })
         .collect()
+}
+
+fn in_v2(view: &View<'_>, url: &str, key: &str, value: &str) -> Found {
+    found("FL403", view.case.here, "etcd")
+        .confidence(Confidence::Proven)
+        .summary(format!(
+            "there is no network config at {key} where flannel 0.18 and later reads it, but one in etcd's old v2 interface"
+        ))
+        .evidence(format!("{url}/v2/keys{key}: {value}"))
+        .fix(format!(
+            "ETCDCTL_API=2 etcdctl --endpoints {url} get {key} >network.json && flannelctl --etcd-endpoints {url} init -f network.json"
+        ))
+        .done()
 }
 
 /// Every node has a lease with time left.
