@@ -39,7 +39,10 @@ fn forwarding_is_off() {
     let mut world = World::new("vxlan");
     world
         .cut_containers((B, Overlay, false))
-        .sysctl(B, "net.ipv4.conf.flannel.1.forwarding", "0");
+        .sysctl(B, "net.ipv4.conf.flannel.1.forwarding", "0")
+        // Another namespace's filter drops at the same time; here it is off.
+        .sysctl(B, "net.ipv4.conf.flannel.1.rp_filter", "0")
+        .reason(B, "IP_RPFILTER", "ip_rcv_finish_core", 20);
     expect(&world, "FL702", B, Direction::Request, (B, "flannel.1"));
 
     let mut world = World::new("vxlan");

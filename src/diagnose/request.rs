@@ -30,6 +30,9 @@ pub enum Request {
     Send {
         /// The paths.
         paths: Vec<Path>,
+        /// Their targets that take part in this diagnosis.
+        #[serde(default)]
+        watching: Vec<Ipv4Addr>,
     },
     /// Stop watching, gather everything, remove what was made.
     Collect,

@@ -1,6 +1,6 @@
 //! Sends the echo requests of paths and gathers what comes back, each path from its own namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,6 +13,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use socket2::Socket;
 
 use super::netns::Netns;
+use super::patience::Patience;
 use super::ping_socket::Pings;
 use super::ports;
 use super::sight::Recogniser;
@@ -25,6 +26,9 @@ const HEADER: usize = 8;
 /// The largest payload of an IPv4 packet's ICMP message.
 const MOST_PAYLOAD: u16 = u16::MAX - 20 - 8;
 
+/// Nobody sleeps longer while others hear answers.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
 /// How paths are sent.
 #[derive(Debug, Clone)]
 pub struct Sending {
@@ -34,6 +38,9 @@ pub struct Sending {
     /// How long to wait for answers after the last request. The kernel needs 3.1 s after the first request to
     /// say that a neighbour does not answer; with less, that error is not seen.
     pub patience: Duration,
+    /// Nodes that watch what reaches them. Once one of them has answered by any path, what it does not answer is
+    /// waited for no longer than such answers take: the kernel's error would add nothing.
+    pub watching: BTreeSet<Ipv4Addr>,
 }
 
 impl Default for Sending {
@@ -41,6 +48,7 @@ impl Default for Sending {
         Self {
             namespaces: BTreeMap::new(),
             patience: Duration::from_secs(1),
+            watching: BTreeSet::new(),
         }
     }
 }
@@ -74,6 +82,7 @@ pub fn send(paths: &[Path], how: &Sending) -> Vec<PathResult> {
             None => places.push((place, vec![n])),
         }
     }
+    let patience = &Patience::new(how.patience, how.watching.clone());
     let sent: Vec<(Vec<usize>, Vec<PathResult>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = places
             .into_iter()
@@ -86,8 +95,8 @@ pub fn send(paths: &[Path], how: &Sending) -> Vec<PathResult> {
                 let failed = own.clone();
                 let thread = scope.spawn(move || match place {
                     (_, true) => ports::exchange(own, how.patience),
-                    (None, _) => exchange(own, how.patience),
-                    (Some(namespace), _) => namespace.run(|| exchange(own, how.patience)).flatten(),
+                    (None, _) => exchange(own, patience),
+                    (Some(namespace), _) => namespace.run(|| exchange(own, patience)).flatten(),
                 });
                 (members, failed, thread)
             })
@@ -139,7 +148,9 @@ struct Stream {
     /// Time of each request sent, by sequence number less one.
     times: Vec<Option<Instant>>,
     next: u16,
+    /// Of the next request.
     due: Instant,
+    last_sent: Instant,
 }
 
 impl Stream {
@@ -153,10 +164,19 @@ impl Stream {
         self.is_sent()
             && self.result.replies.len() + errors as usize >= usize::from(self.result.sent)
     }
+
+    /// When to look after it again; `None`: not any more, but for what comes by itself.
+    fn until(&self, patience: &Patience) -> Option<Instant> {
+        if !self.is_sent() {
+            return Some(self.due);
+        }
+        let end = self.last_sent + patience.with(self.result.path.target_node);
+        (!self.is_answered() && Instant::now() < end).then_some(end)
+    }
 }
 
 /// Sends and receives in the calling thread's namespace.
-fn exchange(paths: Vec<Path>, patience: Duration) -> io::Result<Vec<PathResult>> {
+fn exchange(paths: Vec<Path>, patience: &Patience) -> io::Result<Vec<PathResult>> {
     let pings = Pings::open(&paths)?;
     let begun = Instant::now();
     let recogniser = Recogniser {
@@ -173,36 +193,30 @@ fn exchange(paths: Vec<Path>, patience: Duration) -> io::Result<Vec<PathResult>>
             times: vec![None; usize::from(path.count)],
             next: 1,
             due: begun,
+            last_sent: begun,
         })
         .collect();
     let mut buffer = vec![MaybeUninit::uninit(); usize::from(u16::MAX)];
-    let mut last_sent = begun;
     loop {
         for (stream, n) in streams.iter_mut().zip(0..) {
             while !stream.is_sent() && stream.due <= Instant::now() {
                 request(&pings, n, stream);
-                last_sent = Instant::now();
             }
         }
-        receive(&pings, &recogniser, &mut buffer, &mut streams);
-        if streams.iter().all(Stream::is_answered) {
+        receive(&pings, &recogniser, &mut buffer, &mut streams, patience);
+        let Some(until) = streams.iter().filter_map(|s| s.until(patience)).min() else {
             break;
-        }
-        let next = streams.iter().filter(|s| !s.is_sent()).map(|s| s.due).min();
-        let until = next.unwrap_or(last_sent + patience);
+        };
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            if next.is_none() {
-                break;
-            }
             continue;
         }
         let sockets = pings.all().iter();
         let mut fds: Vec<_> = sockets
             .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
             .collect();
-        // Rounded up, so that a rest below a millisecond does not spin.
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1));
+        // Rounded up, so that a rest below a millisecond does not spin; another thread may have heard an answer.
+        let timeout = PollTimeout::try_from(left.min(LOOK_UP) + Duration::from_millis(1));
         match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -218,6 +232,7 @@ fn request(pings: &Pings, n: usize, stream: &mut Stream) {
     stream.due += Duration::from_millis(u64::from(path.interval_ms));
     let packet = packet(path, sequence);
     let now = Instant::now();
+    stream.last_sent = now;
     let sent = match pings.of(n) {
         Some(socket) => transmit(socket, path, &packet),
         None => Err(Errno::EBADF),
@@ -296,6 +311,7 @@ fn receive(
     recogniser: &Recogniser,
     buffer: &mut [MaybeUninit<u8>],
     streams: &mut [Stream],
+    patience: &Patience,
 ) {
     for socket in pings.all() {
         loop {
@@ -308,7 +324,7 @@ fn receive(
             let now = Instant::now();
             if let Some(probe) = recogniser.reply(&packet) {
                 if let Some(stream) = streams.get_mut(usize::from(probe.path)) {
-                    answered(stream, probe.from, probe.sequence, now);
+                    answered(stream, probe.from, probe.sequence, now, patience);
                 }
             } else if let Some((path, error)) = recogniser.error_of(&packet)
                 && let Some(stream) = streams.get_mut(usize::from(path))
@@ -319,7 +335,7 @@ fn receive(
     }
 }
 
-fn answered(stream: &mut Stream, from: Ipv4Addr, sequence: u16, now: Instant) {
+fn answered(stream: &mut Stream, from: Ipv4Addr, sequence: u16, now: Instant, patience: &Patience) {
     let time = usize::from(sequence)
         .checked_sub(1)
         .and_then(|n| stream.times.get(n))
@@ -330,8 +346,9 @@ fn answered(stream: &mut Stream, from: Ipv4Addr, sequence: u16, now: Instant) {
     };
     let replies = &mut stream.result.replies;
     if replies.iter().all(|(known, _)| *known != sequence) {
-        let rtt = now.saturating_duration_since(time).as_micros();
-        replies.push((sequence, u32::try_from(rtt).unwrap_or(u32::MAX)));
+        let rtt = now.saturating_duration_since(time);
+        patience.answered(stream.result.path.target_node, rtt);
+        replies.push((sequence, u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX)));
     }
 }
 

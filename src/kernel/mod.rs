@@ -35,6 +35,7 @@ pub mod nursery;
 pub mod observe;
 pub mod offload;
 mod packet_socket;
+mod patience;
 mod ping_socket;
 mod ports;
 pub mod process;

@@ -127,6 +127,7 @@ impl Pair {
         let how = Sending {
             namespaces,
             patience: std::time::Duration::from_millis(patience_ms),
+            ..Sending::default()
         };
         let results = self.a.run(|| echo::send(&[path], &how)).unwrap();
         let a = self.a.run(|| a.collect()).unwrap();

@@ -78,7 +78,8 @@ pub fn check(request: &Request, known: &Known) -> Result<(), Refusal> {
     match request {
         Request::Collect => Ok(()),
         Request::Arm { paths, .. } => check_paths(paths, known),
-        Request::Send { paths } => {
+        Request::Send { paths, watching } => {
+            at_most("the number of nodes that watch", watching.len(), PATHS)?;
             for path in paths {
                 if path.source_node != known.node {
                     return Err(Refusal::Elsewhere(path.source_node, known.node));
@@ -210,7 +211,11 @@ mod tests {
     }
 
     fn send(paths: Vec<Path>) -> Result<(), Refusal> {
-        check(&Request::Send { paths }, &known())
+        let request = Request::Send {
+            paths,
+            watching: Vec::new(),
+        };
+        check(&request, &known())
     }
 
     #[test]

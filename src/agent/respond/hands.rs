@@ -179,6 +179,7 @@ impl Hands {
         Sending {
             namespaces,
             patience,
+            ..Sending::default()
         }
     }
 

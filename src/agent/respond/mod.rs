@@ -196,9 +196,10 @@ impl Responder {
                     }
                 }))
             }
-            Request::Send { paths } => {
+            Request::Send { paths, watching } => {
                 let sending = hands.as_ref().map(|hands| hands.sending(PATIENCE));
-                let sending = sending.unwrap_or_default();
+                let mut sending = sending.unwrap_or_default();
+                sending.watching = watching.into_iter().collect();
                 tokio::spawn(on_thread(move || Done {
                     hands: None,
                     answer: Answer::Sent {

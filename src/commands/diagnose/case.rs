@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::paths::{self, COUNT_DEFAULT, Extent, Leg, Manner, ROUND, Sides, Sources};
-use super::round::{Held, Outcome, Round, side};
+use super::paths::{self, COUNT_DEFAULT, Extent, Leg, Manner, ROUND, Sides, Sources, side};
+use super::round::{Held, Outcome, Round};
 use super::survey::{self, Here, Survey};
 use super::target::{self, Aim};
 use crate::agent::respond::hands::{Site, Wish};

@@ -40,7 +40,8 @@ pub struct Sources {
 pub enum Extent {
     /// All paths that tell causes apart from one side.
     Full,
-    /// The way back of a full one: container to container, host to container, and the ports.
+    /// The way back of a full one: container to container, host to container, the ports, and the underlay, which shows
+    /// how long answers take.
     Back,
     /// Container to container, and host to container.
     Brief,
@@ -94,6 +95,15 @@ pub struct Side {
 /// The sides by public IP.
 pub type Sides = BTreeMap<Ipv4Addr, Side>;
 
+/// A side from a lease.
+pub fn side(subnet: Option<Ipv4Net>, host: Option<Ipv4Addr>) -> Side {
+    Side {
+        subnet,
+        inner: None,
+        host,
+    }
+}
+
 /// What is tried on one leg.
 fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
     use Origin::{Endpoint, Host};
@@ -116,7 +126,12 @@ fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
             (Endpoint, Target::ContainerTtl2, false),
             (Endpoint, Target::Container, true),
         ],
-        Extent::Brief | Extent::Back => &[
+        Extent::Back => &[
+            (Host, Target::Node, false),
+            (Host, Target::Container, false),
+            (Endpoint, Target::Container, false),
+        ],
+        Extent::Brief => &[
             (Host, Target::Container, false),
             (Endpoint, Target::Container, false),
         ],
@@ -138,7 +153,7 @@ fn kinds(leg: &Leg, manner: &Manner) -> Vec<(Origin, Target, bool)> {
 pub fn size(extent: Extent) -> usize {
     match extent {
         Extent::Full => 10,
-        Extent::Back => 4,
+        Extent::Back => 5,
         Extent::Brief => 2,
         Extent::Least => 1,
     }

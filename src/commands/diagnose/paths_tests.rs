@@ -148,10 +148,19 @@ fn agents_do_what_is_asked_of_them() {
     };
     for count in [1, 5, 1000] {
         let manner = Manner { count, ..manner() };
-        let legs = [vec![leg(Extent::Full); 6], vec![leg(Extent::Back)]].concat();
-        let paths = draft(&legs, &manner);
+        let legs = [
+            vec![leg(Extent::Full); 5],
+            vec![leg(Extent::Back); 2],
+            vec![leg(Extent::Brief); 2],
+        ];
+        let paths = draft(&legs.concat(), &manner);
         assert_eq!(paths.len(), 64);
         let paths = paths.into_iter().map(|p| fill(p, &sides())).collect();
-        assert_eq!(check(&Request::Send { paths }, &known), Ok(()), "{count}");
+        let watching = Vec::new();
+        assert_eq!(
+            check(&Request::Send { paths, watching }, &known),
+            Ok(()),
+            "{count}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::asking::{answer_of, ask, ask_to, words};
-use super::paths::{self, Leg, Manner, Side, Sides};
+use super::paths::{self, Leg, Manner, Sides};
 use super::{sizes, untried};
 use crate::agent::respond::PATIENCE;
 use crate::agent::respond::check::PATHS;
@@ -135,7 +135,7 @@ impl Round<'_> {
         self.arm_here(held, &paths).await;
         tracing::debug!("this node watches");
         (self.progress)("sending");
-        self.send(held, &paths, &mut outcome).await;
+        self.send(held, &paths, &asked, &mut outcome).await;
         tracing::debug!("sent");
         (self.progress)("gathering what was seen");
         self.collect(held, &asked, &mut outcome).await;
@@ -269,7 +269,14 @@ impl Round<'_> {
     }
 
     /// Sends from all nodes at once.
-    async fn send(&mut self, held: &Held, paths: &[Path], outcome: &mut Outcome) {
+    async fn send(
+        &mut self,
+        held: &Held,
+        paths: &[Path],
+        asked: &BTreeSet<Ipv4Addr>,
+        outcome: &mut Outcome,
+    ) {
+        let watching: BTreeSet<_> = asked.iter().copied().chain(self.here()).collect();
         let mut by_node = BTreeMap::<Ipv4Addr, Vec<Path>>::new();
         for path in paths {
             by_node
@@ -285,8 +292,10 @@ impl Round<'_> {
         let sending = Duration::from_millis(longest.unwrap_or(0));
         let end = self.by(sending + PATIENCE + Duration::from_millis(500) + 8 * self.lag);
         let others = join_all(by_node.into_iter().map(|(node, paths)| {
-            let paths = paths.into_iter().take(PATHS).collect();
-            let request = Request::Send { paths };
+            let paths: Vec<_> = paths.into_iter().take(PATHS).collect();
+            let targets: BTreeSet<_> = paths.iter().map(|path| path.target_node).collect();
+            let watching = targets.intersection(&watching).copied().collect();
+            let request = Request::Send { paths, watching };
             async move {
                 let answer = match &held.meeting {
                     Some(meeting) => ask(meeting, node, &request, end).await,
@@ -297,7 +306,8 @@ impl Round<'_> {
         }));
         let local = async {
             let paths = own?;
-            let sending = held.hands.as_ref()?.sending(PATIENCE);
+            let mut sending = held.hands.as_ref()?.sending(PATIENCE);
+            sending.watching.clone_from(&watching);
             // Nothing is made or removed by sending: an interrupt need not wait for it.
             on_thread(move || echo::send(&paths, &sending)).await
         };
@@ -379,14 +389,5 @@ impl Round<'_> {
 
     fn by(&self, budget: Duration) -> Instant {
         self.deadline.min(Instant::now() + budget)
-    }
-}
-
-/// A side from a lease.
-pub fn side(subnet: Option<ipnet::Ipv4Net>, host: Option<Ipv4Addr>) -> Side {
-    Side {
-        subnet,
-        inner: None,
-        host,
     }
 }

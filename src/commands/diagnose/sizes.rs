@@ -14,10 +14,12 @@ use crate::kernel::echo;
 const AT_ONCE: u16 = 8;
 /// Packets of each size: one that is lost by chance must not look too large.
 const COUNT: u16 = 2;
-/// How long an answer may take. The smaller packets of the same path were answered before.
+/// How long an answer may take at least, where smaller packets of the same path came back sooner.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Time that the whole takes at most: 1,500 bytes are down to one in four steps.
-const BUDGET: Duration = Duration::from_millis(1800);
+/// The slowest of them was so many times faster.
+const ROUND_TRIPS: u32 = 2;
+/// Times the patience, the whole takes at most: 1,500 bytes are down to one in four steps.
+const BUDGET: u32 = 6;
 /// Indices and identifiers that no path of a round has.
 const FIRST_INDEX: u8 = 241;
 
@@ -27,15 +29,16 @@ pub async fn search(hands: &Hands, results: &[PathResult], deadline: Instant) ->
     let (large, small) = candidates
         .filter_map(|(one, small)| Some((one, small?)))
         .next()?;
-    let (mut low, mut high) = (small, large.path.payload);
-    let end = deadline.min(Instant::now() + BUDGET);
-    while high > low + 1 && Instant::now() + PATIENCE < end {
+    let (mut low, mut high) = (small.path.payload, large.path.payload);
+    let patience = patience(small);
+    let end = deadline.min(Instant::now() + BUDGET * patience);
+    while high > low + 1 && Instant::now() + patience < end {
         let sizes = between(low, high);
         let paths: Vec<_> = (0..)
             .zip(&sizes)
             .map(|(n, size)| path(&large.path, n, *size))
             .collect();
-        let sending = hands.sending(PATIENCE);
+        let sending = hands.sending(patience);
         let answers = on_thread(move || echo::send(&paths, &sending)).await?;
         for one in answers {
             let size = one.path.payload;
@@ -54,8 +57,14 @@ pub async fn search(hands: &Hands, results: &[PathResult], deadline: Instant) ->
     })
 }
 
-/// The largest payload that passed between the same addresses, where this full-size packet vanished without a word.
-fn passed(large: &PathResult, results: &[PathResult]) -> Option<u16> {
+fn patience(small: &PathResult) -> Duration {
+    let slowest = small.replies.iter().map(|(_, rtt)| u64::from(*rtt)).max();
+    let slowest = Duration::from_micros(slowest.unwrap_or(0));
+    (ROUND_TRIPS * slowest).max(PATIENCE)
+}
+
+/// The largest packets that passed between the same addresses, where this full-size packet vanished without a word.
+fn passed<'r>(large: &PathResult, results: &'r [PathResult]) -> Option<&'r PathResult> {
     let told = large
         .errors
         .iter()
@@ -66,8 +75,9 @@ fn passed(large: &PathResult, results: &[PathResult]) -> Option<u16> {
     let same = |one: &&PathResult| {
         (one.path.from, one.path.to) == (large.path.from, large.path.to) && one.received() > 0
     };
-    let sizes = results.iter().filter(same).map(|one| one.path.payload);
-    sizes.filter(|size| *size < large.path.payload).max()
+    let smaller = |one: &&PathResult| one.path.payload < large.path.payload;
+    let passed = results.iter().filter(same).filter(smaller);
+    passed.max_by_key(|one| one.path.payload)
 }
 
 /// Sizes that part the open interval evenly.

@@ -103,6 +103,10 @@ pub fn reverse_path(view: &View<'_>) -> Vec<Found> {
             &[Hop::ForwardIn, Hop::ForwardOut, Hop::Answer, Hop::Deliver],
         ) {
             let input = input(view, node, loss);
+            if is_off(node, input) {
+                // Drops are told of the whole machine, other namespaces included.
+                continue;
+            }
             let counted = rise(node, "netstat.TcpExt.IPReversePathFilter")
                 .max(u64::from(dropped(node, "IP_RPFILTER")));
             let (from, _) = loss.addresses();
@@ -176,7 +180,14 @@ fn input<'n>(view: &View<'_>, node: &'n NodeEvidence, loss: &Loss<'_>) -> &'n st
 }
 
 fn strict(node: &NodeEvidence, interface: &str) -> bool {
-    let own = sysctl(node, &format!("net.ipv4.conf.{interface}.rp_filter")).unwrap_or(0);
-    let all = sysctl(node, "net.ipv4.conf.all.rp_filter").unwrap_or(0);
-    own.max(all) == 1
+    filters(node, interface).into_iter().flatten().max() == Some(1)
+}
+
+fn is_off(node: &NodeEvidence, interface: &str) -> bool {
+    filters(node, interface) == [Some(0); 2]
+}
+
+/// `rp_filter` of the interface and of all: the larger one counts.
+fn filters(node: &NodeEvidence, interface: &str) -> [Option<i64>; 2] {
+    [interface, "all"].map(|name| sysctl(node, &format!("net.ipv4.conf.{name}.rp_filter")))
 }
