@@ -24,6 +24,8 @@ fn ids_and_names_are_unique_and_sorted() {
 }
 
 /// `tests/scenarios/*.json`: `{"case": …, "expect": [{"id": …, "node": …, "direction": …, "confidence": …}]}`.
+/// Most were saved by the fault lab (`FAULTS_SAVE`); then paths, drops, rules and counters were taken out as long as the
+/// verdict stayed the same.
 #[test]
 fn saved_cases_give_what_they_say() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
@@ -51,7 +53,7 @@ fn saved_cases_give_what_they_say() {
         );
         count += 1;
     }
-    assert!(count >= 3);
+    assert!(count >= 17);
 }
 
 /// Parts of worlds thrown together: every value is one that a node could send.

@@ -2,7 +2,7 @@
 //! right direction, proven, in time, and nothing else is said; the printed remedy works.
 //!
 //! `FAULTS=text` runs the rows alone whose name or id holds the text; `FAULTS_VERBOSE=1` prints the diagnoses that
-//! were wrong in full.
+//! were wrong in full; `FAULTS_SAVE=folder` keeps each case there, to be judged again or to become a scenario.
 #![allow(clippy::unwrap_used, missing_docs, clippy::print_stdout)]
 
 mod faults;
@@ -44,7 +44,8 @@ fn all_faults(backend: &'static str) {
 
 #[test]
 #[ignore = "needs root: network namespaces, etcd"]
-fn every_fault_of_vxlan_is_named() {
+// It has the most rows: by its name it begins first.
+fn every_fault_of_a_vxlan_is_named() {
     all_faults("vxlan");
 }
 

@@ -86,7 +86,11 @@ fn look(
     title: &str,
     score: &mut Score,
 ) {
-    let diagnosed = patient.diagnose_from(viewer, fault.args);
+    let case = std::env::var("FAULTS_SAVE")
+        .map(|folder| format!("{folder}/{}.json", title.replace([' ', '/'], "-")));
+    let save = case.iter().flat_map(|file| ["--save-case", file]);
+    let args: Vec<_> = fault.args.iter().copied().chain(save).collect();
+    let diagnosed = patient.diagnose_from(viewer, &args);
     score.slowest = score.slowest.max(diagnosed.took);
     let open = fault.open.contains(&patient.backend);
     match wrong(patient, fault, broken, viewer, &diagnosed) {
