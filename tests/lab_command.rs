@@ -229,6 +229,9 @@ fn diagnose_names_the_faults_and_their_end() {
         ("forward-drop", &["FL101"][..]),
         ("encap-drop", &["FL110"]),
         ("forwarding-off", &["FL701"]),
+        ("narrow-underlay", &["FL602"]),
+        ("container-cut", &["FL313"]),
+        ("unplugged", &["FL240"]),
     ] {
         done(&["lab", "fault", fault, "node2"]);
         let output = flannelctl(&diagnose);
@@ -239,8 +242,14 @@ fn diagnose_names_the_faults_and_their_end() {
             ids.contains(&first["id"].as_str().unwrap()),
             "{fault}: {verdict:#}"
         );
-        assert_eq!(first["node"], "192.0.2.12", "{fault}: {verdict:#}");
+        // What the store sends does not fit a narrow interface either: then the place is known, and not the host.
+        if fault != "narrow-underlay" {
+            assert_eq!(first["node"], "192.0.2.12", "{fault}: {verdict:#}");
+        }
         done(&["lab", "fault", fault, "node2", "--undo"]);
+        // The agent may have to follow first, as it follows the MTU.
+        let end = Instant::now() + Duration::from_secs(20);
+        while flannelctl(&diagnose).status.code() != Some(0) && Instant::now() < end {}
         done(&diagnose);
     }
     turn.down();

@@ -82,6 +82,8 @@ pub struct NodeEvidence {
     pub lacks: Vec<LackFact>,
     /// Flows between containers, or of the encapsulation, whose source is translated.
     pub flows: Vec<FlowFact>,
+    /// Other nodes on the underlay's link of which nothing was seen and which do not answer ARP requests either.
+    pub no_arp: Vec<Ipv4Addr>,
 }
 
 /// A process.

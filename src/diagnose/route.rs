@@ -40,6 +40,27 @@ pub fn external(node: &NodeEvidence) -> Option<&LinkFact> {
     link(node, node.external.as_deref()?)
 }
 
+/// Who should take packets to `to` on the underlay and answers no ARP: its address, what shows it, and whether it
+/// was asked just now.
+pub fn unresolved(node: &NodeEvidence, to: Ipv4Addr) -> Option<(Ipv4Addr, String, bool)> {
+    let way = lookup(node, to)?;
+    let device = way.device.as_deref()?;
+    let next = way.gateway.unwrap_or(to);
+    if Some(device) == node.device.as_deref() {
+        return None;
+    }
+    if node.no_arp.contains(&next) {
+        return Some((
+            next,
+            format!("{next} answers no ARP request on {device}"),
+            true,
+        ));
+    }
+    let entry = neighbour(node, device, next)?;
+    let failed = matches!(entry.state.as_str(), "failed" | "incomplete");
+    failed.then(|| (next, format!("neighbour {next}: {}", entry.state), false))
+}
+
 /// The neighbour entry on an interface.
 pub fn neighbour<'a>(
     node: &'a NodeEvidence,

@@ -39,6 +39,7 @@ mod patience;
 mod ping_socket;
 mod ports;
 pub mod process;
+mod reach;
 mod sight;
 mod sockopt;
 pub mod sweep;

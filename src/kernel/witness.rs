@@ -22,7 +22,7 @@ use super::listing::{self, Listing};
 use super::netlink::Netlink;
 use super::nft_trace::NftTrace;
 use super::sight::Recogniser;
-use super::{containers, docker, endpoint, sweep};
+use super::{containers, docker, endpoint, reach, sweep};
 use crate::diagnose::evidence::{ContainerFact, NeighbourFact, Point};
 use crate::diagnose::probe::{Origin, Target};
 use crate::diagnose::{NodeEvidence, Path};
@@ -157,6 +157,7 @@ impl Witness {
         evidence.icmp_errors = caught.errors;
         evidence.missing = missing;
         state(&self.spec, &mut evidence);
+        evidence.no_arp = reach::silent(&self.spec.peers, &evidence);
         evidence
     }
 

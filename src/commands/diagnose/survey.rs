@@ -178,7 +178,8 @@ impl Here {
             let other = survey.leases.first().map(|lease| lease.public_ip);
             here.node = other
                 .and_then(interfaces::source_for)
-                .or_else(default_address);
+                .or_else(default_address)
+                .or_else(|| only_address(here.network));
         }
         here
     }
@@ -222,6 +223,26 @@ fn vxlan_vni() -> Option<u32> {
     let host = interfaces::read(None).ok()?;
     let mut names = host.interfaces.iter();
     names.find_map(|one| one.name.strip_prefix("flannel.")?.parse().ok())
+}
+
+/// Where the interface to the others is down there is no default route: the one address of this host that belongs neither to
+/// flannel nor to a bridge.
+fn only_address(network: Option<Ipv4Net>) -> Option<Ipv4Addr> {
+    let host = interfaces::read(None).ok()?;
+    let bridge = |name: &str| {
+        ["docker", "br-", "virbr"]
+            .iter()
+            .any(|it| name.starts_with(it))
+    };
+    let mut all = host
+        .interfaces
+        .iter()
+        .filter(|one| !bridge(&one.name))
+        .flat_map(|one| &one.addresses)
+        .map(|one| one.address)
+        .filter(|it| !it.is_loopback() && !network.is_some_and(|net| net.contains(it)));
+    let first = all.next();
+    first.filter(|_| all.next().is_none())
 }
 
 fn default_address() -> Option<Ipv4Addr> {

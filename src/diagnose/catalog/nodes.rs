@@ -124,6 +124,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         judged: Judged::Yes,
     },
     Entry {
+        id: "FL242",
+        name: "underlay-interface-down",
+        title: "The interface to the other nodes is down",
+        meaning: "The node's underlay interface was set down, or has no carrier: the cable is pulled, the switch port or the other end is off. The node reaches neither the others nor, as a rule, etcd (FL410 beside it).",
+        mend: "ip link set INTERFACE up; without a carrier: cable, switch port, the virtual machine's network.",
+        judged: Judged::Yes,
+    },
+    Entry {
         id: "FL243",
         name: "underlay-route-missing",
         title: "No route to the peer's public IP",

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::diagnose::evidence::{ContainerFact, NodeEvidence};
+use crate::diagnose::evidence::{ContainerFact, LinkFact, NodeEvidence};
 use crate::diagnose::finding::{Confidence, Direction, Severity};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
@@ -24,6 +24,7 @@ pub fn absent(view: &View<'_>) -> Vec<Found> {
                 .containers
                 .iter()
                 .any(|one| one.detached && one.address == to)
+                || dead_port(node, to).is_some()
             {
                 continue;
             }
@@ -198,6 +199,57 @@ pub fn detached(view: &View<'_>) -> Vec<Found> {
                     .run(format!("ip link set {veth} master {} up", bridge.name))
                     .done(),
             );
+        }
+    }
+    all
+}
+
+/// A port of the bridge that is down, with the address behind it.
+fn dead_port(node: &NodeEvidence, to: Ipv4Addr) -> Option<&LinkFact> {
+    let port = node.ports.iter().find(|it| it.addresses.contains(&to))?;
+    route::link(node, &port.interface).filter(|link| !link.up || !link.carrier)
+}
+
+/// FL313: one end of a container's veth is down.
+pub fn unplugged(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        for to in node.ports.iter().flat_map(|port| port.addresses.clone()) {
+            let Some(link) = dead_port(node, to) else {
+                continue;
+            };
+            let losses = around(view, node, to);
+            // A container that is only being made or stopped is nobody's fault.
+            if losses.is_empty() {
+                continue;
+            }
+            let fact = node.containers.iter().find(|one| one.address == to);
+            let words = match link.up {
+                false => format!("{} is down", link.name),
+                true => format!(
+                    "{} has no carrier: its end in the container is down",
+                    link.name
+                ),
+            };
+            let build = found("FL313", node.node, format!("container {to}"))
+                .summary(format!(
+                    "{}: container {to}{} is cut off: {words}",
+                    label(node),
+                    fact.map(named).unwrap_or_default()
+                ))
+                .confidence(Confidence::Proven)
+                .evidence(words)
+                .explains(losses);
+            let inside = fact.and_then(|it| Some((it.namespace.as_ref()?, &it.interface)));
+            all.push(match (link.up, inside) {
+                (false, _) => build.run(format!("ip link set {} up", link.name)).done(),
+                (true, Some((namespace, interface))) => build
+                    .run(format!(
+                        "nsenter --net={namespace} ip link set {interface} up"
+                    ))
+                    .done(),
+                (true, None) => build.done(),
+            });
         }
     }
     all

@@ -163,7 +163,12 @@ pub(super) fn name(
     for command in mend(view, id, ender, scene, &at) {
         build = build.run(command);
     }
-    build.fix(for_good(id)).done()
+    // The agent's rules open iptables; no accept elsewhere opens another program's table.
+    let good = match chain.program.as_str() {
+        "nft" => for_good(""),
+        _ => for_good(id),
+    };
+    build.fix(good).done()
 }
 
 fn identify(

@@ -1,6 +1,10 @@
 //! FL601: sizes that do not fit into each other. FL602: large packets vanish.
 
+use std::cmp::Ordering;
+use std::net::Ipv4Addr;
+
 use crate::diagnose::case::SizeFact;
+use crate::diagnose::evidence::LinkFact;
 use crate::diagnose::finding::{Confidence, Direction, Severity};
 use crate::diagnose::probe::{Path, PathResult, Target};
 use crate::diagnose::route::{self, rise};
@@ -95,36 +99,59 @@ pub fn black_hole(view: &View<'_>) -> Vec<Found> {
             continue;
         }
         let (edge, exact) = edge(view, path);
-        all.push(
-            found(
-                "FL602",
-                Some(path.source_node),
-                format!("underlay to {}", path.target_node),
-            )
-            .direction(Direction::Both)
-            .confidence(Confidence::Likely)
-            .summary(format!(
-                "packets of {} bytes vanish between {} and {} without an error; smaller ones pass",
-                match exact {
-                    true => format!("more than {edge}"),
-                    false => size.to_string(),
-                },
-                path.source_node,
-                path.target_node
-            ))
-            .proven_if(exact)
-            .evidence(match exact {
-                true => format!("{edge} bytes are answered, one byte more is not"),
-                false => String::new(),
-            })
-            .evidence(format!(
-                "{} sent with {size} bytes and DF: none answered",
-                large.sent
-            ))
-            .done(),
-        );
+        let narrow = narrow(view, path);
+        let node = narrow.map_or(path.source_node, |it| it.0);
+        let mut build = found(
+            "FL602",
+            Some(node),
+            format!("underlay to {}", path.target_node),
+        )
+        .direction(Direction::Both)
+        .confidence(Confidence::Likely)
+        .summary(format!(
+            "packets of {} bytes vanish between {} and {} without an error; smaller ones pass",
+            match exact {
+                true => format!("more than {edge}"),
+                false => size.to_string(),
+            },
+            path.source_node,
+            path.target_node
+        ))
+        .proven_if(exact)
+        .evidence(match exact {
+            true => format!("{edge} bytes are answered, one byte more is not"),
+            false => String::new(),
+        })
+        .evidence(format!(
+            "{} sent with {size} bytes and DF: none answered",
+            large.sent
+        ));
+        if let Some((node, link, wide)) = narrow {
+            build = build
+                .evidence(format!(
+                    "{} of {node} has MTU {}, the other node's interface {wide}",
+                    link.name, link.mtu
+                ))
+                .run(format!("ip link set {} mtu {wide}", link.name))
+                .fix("or lower the other nodes' interfaces to it; then restart the agents");
+        }
+        all.push(build.done());
     }
     all
+}
+
+/// Which of the two nodes' underlay interfaces takes smaller packets than the other one's: its node, it, the other's MTU.
+fn narrow<'a>(view: &View<'a>, path: &Path) -> Option<(Ipv4Addr, &'a LinkFact, u32)> {
+    let external = |node| {
+        let link = route::external(view.case.node(node)?)?;
+        Some((node, link))
+    };
+    let (one, other) = (external(path.source_node)?, external(path.target_node)?);
+    match one.1.mtu.cmp(&other.1.mtu) {
+        Ordering::Less => Some((one.0, one.1, other.1.mtu)),
+        Ordering::Greater => Some((other.0, other.1, one.1.mtu)),
+        Ordering::Equal => None,
+    }
 }
 
 /// Bytes of the largest packet of this path's addresses that passes; whether one byte more does not.

@@ -267,8 +267,7 @@ fn judge(view: &View<'_>, from: Ipv4Addr, to: Ipv4Addr) -> Vec<Build> {
             let unresolved = view
                 .case
                 .node(from)
-                .and_then(|it| route::neighbour(it, it.external.as_deref()?, to))
-                .is_some_and(|entry| matches!(entry.state.as_str(), "failed" | "incomplete"));
+                .is_some_and(|it| route::unresolved(it, to).is_some());
             if unresolved {
                 vec![say(
                     "FL240",

@@ -1,10 +1,10 @@
-//! FL243, FL244, FL210: the way to the peer's public IP. FL240: nobody answers for it. FL205, FL204: the outer
+//! FL243, FL244, FL210: the way to the peer's public IP. FL242: the interface to it. FL240: nobody answers for it. FL205, FL204: the outer
 //! source is translated.
 
-use crate::diagnose::evidence::{NodeEvidence, Point};
+use crate::diagnose::evidence::Point;
 use crate::diagnose::finding::{Confidence, Severity};
 use crate::diagnose::ladder::Hop;
-use crate::diagnose::route::{self, neighbour, rise};
+use crate::diagnose::route::{self, rise};
 use crate::diagnose::view::{Found, View, found};
 
 use super::policy::label;
@@ -116,7 +116,7 @@ pub fn unresolved(view: &View<'_>) -> Vec<Found> {
             {
                 continue;
             }
-            let Some((next, state)) = next_hop(node, peer.public_ip) else {
+            let Some((next, why, asked)) = route::unresolved(node, peer.public_ip) else {
                 continue;
             };
             all.push(
@@ -130,8 +130,8 @@ pub fn unresolved(view: &View<'_>) -> Vec<Found> {
                     label(node),
                     peer.public_ip
                 ))
-                .proven_if(any_certain(&losses))
-                .evidence(format!("neighbour {next}: {state}"))
+                .proven_if(asked || any_certain(&losses))
+                .evidence(why)
                 .explains(losses)
                 .done(),
             );
@@ -140,15 +140,36 @@ pub fn unresolved(view: &View<'_>) -> Vec<Found> {
     all
 }
 
-fn next_hop(node: &NodeEvidence, to: std::net::Ipv4Addr) -> Option<(std::net::Ipv4Addr, String)> {
-    let way = route::lookup(node, to)?;
-    let device = way.device.as_deref()?;
-    let next = way.gateway.unwrap_or(to);
-    if Some(device) == node.device.as_deref() {
-        return None;
+/// FL242: the interface that everything goes through is down, or has no carrier.
+pub fn interface(view: &View<'_>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for node in &view.case.nodes {
+        let Some(link) = route::external(node).filter(|link| !link.up || !link.carrier) else {
+            continue;
+        };
+        let losses = view.losses.iter().filter(|loss| {
+            let (from, to) = loss.nodes();
+            node.node == Some(from) || node.node == Some(to)
+        });
+        let (words, mend) = match link.up {
+            false => ("is down", format!("ip link set {} up", link.name)),
+            true => ("has no carrier", String::new()),
+        };
+        let build = found("FL242", node.node, link.name.clone())
+            .confidence(Confidence::Proven)
+            .summary(format!(
+                "{}: {}, the interface to the other nodes, {words}",
+                label(node),
+                link.name
+            ))
+            .evidence(format!("{} {words}", link.name))
+            .explains(losses);
+        all.push(match mend.is_empty() {
+            true => build.done(),
+            false => build.run(mend).done(),
+        });
     }
-    let entry = neighbour(node, device, next)?;
-    matches!(entry.state.as_str(), "failed" | "incomplete").then(|| (next, entry.state.clone()))
+    all
 }
 
 /// FL205: the outer source changed on the way. FL204: the public IP is not the node's and nothing arrives by it.

@@ -56,6 +56,22 @@ pub const FAULTS: &[Fault] = &[
         ..ALIVE
     },
     Fault {
+        name: "the container's port of the bridge is down",
+        id: "FL313",
+        seen: &[(1, 0)],
+        script: "ip link set vethc down",
+        ..ALIVE
+    },
+    Fault {
+        name: "the container's own interface is down",
+        id: "FL313",
+        seen: &[(1, 0)],
+        script: "$IN ip link set eth0 down",
+        // What it has for a default route goes with the interface.
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
         name: "the container has a larger MTU than the overlay",
         id: "FL302",
         backends: super::WRAPPED,

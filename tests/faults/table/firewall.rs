@@ -40,6 +40,13 @@ pub const FAULTS: &[Fault] = &[
         ..ALIVE
     },
     Fault {
+        name: "a rule of a native nft table drops the network",
+        id: "FL133",
+        script: "nft add table inet wall; nft 'add chain inet wall forward { type filter hook forward priority -5; }'; \
+                 nft add rule inet wall forward ip daddr $NET drop",
+        ..ALIVE
+    },
+    Fault {
         name: "a FORWARD rule rejects what is not for one port, as firewalld",
         id: "FL133",
         script: "nft add table inet firewalld; \

@@ -92,6 +92,19 @@ pub const FAULTS: &[Fault] = &[
         ..ALIVE
     },
     Fault {
+        name: "the cable is pulled where the other host does not see it, after traffic",
+        id: "FL240",
+        backends: EVERY,
+        seen: &[(1, 0)],
+        // No carrier tells, as with two switches between; etcd hears nothing of the host either.
+        script: "$SW nft add table bridge fabric; \
+                 $SW nft 'add chain bridge fabric f { type filter hook prerouting priority -300; }'; \
+                 $SW nft add rule bridge fabric f iifname p1 drop",
+        also: &["FL412", "FL722"],
+        fix: Fix::Words,
+        ..ALIVE
+    },
+    Fault {
         name: "the fabric loses half of the encapsulation to this host",
         id: "FL241",
         backends: WRAPPED,
