@@ -104,8 +104,18 @@ fn docker_28(host: &Host, container: Ipv4Addr, add: &str) {
 
 #[test]
 #[ignore = "needs root: network namespaces, etcd, dockerd"]
-fn docker_closes_the_way_and_the_remedies_open_it() {
-    let docks = Docks::new("vxlan", BARE, &["--ip-masq=false", "--mtu=1450"]);
+fn docker_closes_a_vxlan_and_the_remedies_open_it() {
+    closed_and_opened("vxlan");
+}
+
+#[test]
+#[ignore = "needs root: network namespaces, etcd, dockerd"]
+fn docker_closes_host_gw_and_the_remedies_open_it() {
+    closed_and_opened("host-gw");
+}
+
+fn closed_and_opened(backend: &str) {
+    let docks = Docks::new(backend, BARE, &["--ip-masq=false", "--mtu=1450"]);
     let there = docks.host(1);
     let a = docks.docks[0].container("first");
     let b = docks.docks[1].container("second");
