@@ -8,6 +8,7 @@ mod lab;
 use std::path::Path;
 use std::time::Duration;
 
+use faults::patient::Inside;
 use faults::{Agent, Diagnosed, Patient, Told, judged};
 use lab::{Finished, until};
 
@@ -102,8 +103,11 @@ fn containers_of_one_host_that_a_policy_cuts_apart_are_told() {
     );
     let second = format!("{}-d", patient.node(0).name());
     let address = std::net::Ipv4Addr::from(u32::from(patient.containers[0].address) + 1);
+    patient.node(0).run("ip", &["netns", "add", &second]);
+    // It ends with the patient, whatever happens.
+    let netns = second.clone();
+    patient.containers.push(Inside { netns, address });
     let host = patient.node(0);
-    host.run("ip", &["netns", "add", &second]);
     host.ip(&format!("link set eth1 netns {second}"));
     for command in [
         format!("address add {address}/24 dev eth1"),
@@ -131,7 +135,6 @@ fn containers_of_one_host_that_a_policy_cuts_apart_are_told() {
     assert!(pings(neighbour.to_string()), "the remedy has no effect");
     let after = patient.diagnose(&[]);
     assert_eq!(after.findings(), Vec::<String>::new());
-    patient.node(0).run("ip", &["netns", "delete", &second]);
 }
 
 #[test]

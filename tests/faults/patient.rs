@@ -328,9 +328,9 @@ fn container(host: &Host) -> Inside {
 /// The namespaces' processes and devices end with the lab; its names begin with the lab's tag.
 impl Drop for Patient {
     fn drop(&mut self) {
-        for (i, container) in self.containers.iter().enumerate() {
-            self.node(i)
-                .try_run("ip", &["netns", "delete", &container.netns]);
+        for container in &self.containers {
+            let delete = ["netns", "delete", &container.netns];
+            self.overlay.lab.switch.try_run("ip", &delete);
         }
     }
 }
