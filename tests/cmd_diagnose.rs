@@ -92,6 +92,26 @@ fn a_host_that_is_no_node_says_so() {
 }
 
 #[test]
+fn where_nothing_was_looked_at_nothing_is_called_healthy() {
+    let etcd = Etcd::start();
+    etcd.put("/coreos.com/network/config", r#"{"Network":"10.5.0.0/16"}"#);
+    for (url, args) in [
+        (etcd.url.as_str(), &["--mesh"][..]),
+        ("http://127.0.0.1:1", &["--only", "FL1"]),
+    ] {
+        let args = [&["--subnet-file", "/nonexistent"], args].concat();
+        let answer = with(url, &args);
+        assert_eq!(answer.code, 4, "{args:?}: {}", answer.stdout);
+        assert!(
+            answer.stdout.contains("no node was looked at"),
+            "{}",
+            answer.stdout
+        );
+        assert!(!answer.stdout.contains("fine"), "{}", answer.stdout);
+    }
+}
+
+#[test]
 fn an_etcd_that_is_away_is_a_finding() {
     let answer = with(
         "http://127.0.0.1:1",

@@ -147,6 +147,9 @@ fn status(view: &View<'_>, findings: &[Finding]) -> Status {
         .peekable();
     if findings.iter().any(|one| one.severity < Severity::Info) {
         Status::Problem
+    } else if view.case.nodes.is_empty() && paths.peek().is_none() {
+        // Nothing was looked at: that is not health.
+        Status::Inconclusive
     } else if view.losses.is_empty() && (paths.peek().is_none() || paths.any(|one| one.sent > 0)) {
         Status::Healthy
     } else {

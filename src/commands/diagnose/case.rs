@@ -110,7 +110,11 @@ impl<'a> Gathering<'a> {
             Some(text) => target::read(text, &survey, &here)?,
         };
         let site = self.site(&here, &network);
-        let plan = self.plan(aim, &survey, &here, site.as_ref()).await?;
+        let mut plan = self.plan(aim, &survey, &here, site.as_ref()).await?;
+        if plan.rounds.is_empty() {
+            // No other node: this one's own state is judged all the same.
+            plan.rounds.push(Vec::new());
+        }
         let mut gathered = Gathered::default();
         if lag > SLOW {
             gathered.missing.push(format!(
@@ -184,7 +188,16 @@ impl<'a> Gathering<'a> {
                 here: here.node,
                 ..Case::default()
             }],
-            missing: vec!["no packet was sent: there is no network to send it through".to_owned()],
+            missing: vec![match here.network {
+                None => format!(
+                    "no packet was sent: the network is not known, neither from etcd nor from {} (--subnet-file)",
+                    self.subnet_file.display()
+                ),
+                Some(_) => {
+                    "no packet was sent: none of this host's addresses is known to be a node's"
+                        .to_owned()
+                }
+            }],
         }
     }
 
@@ -218,14 +231,19 @@ impl<'a> Gathering<'a> {
         here: &Here,
         site: Option<&Site>,
     ) -> Result<Plan, Failure> {
+        if let Some(SourceArg::Address(address)) = self.args.source
+            && let Some(subnet) = here.subnet.filter(|subnet| !subnet.contains(&address))
+        {
+            return Err(Failure::usage(format!(
+                "--source {address}: the containers of this host are in {subnet}"
+            )));
+        }
+        let all = Sources {
+            host: true,
+            container: true,
+        };
         let (sources, mut wish) = match self.args.source {
-            None => (
-                Sources {
-                    host: true,
-                    container: true,
-                },
-                Wish::Any,
-            ),
+            None => (all, Wish::Any),
             Some(SourceArg::Host) => (
                 Sources {
                     host: true,
@@ -247,10 +265,6 @@ impl<'a> Gathering<'a> {
                 },
                 Wish::Container(address),
             ),
-        };
-        let all = Sources {
-            host: true,
-            container: true,
         };
         let others = || survey.leases.iter().map(|lease| lease.public_ip);
         if self.args.mesh {
@@ -300,11 +314,7 @@ impl<'a> Gathering<'a> {
                 .flat_map(|t| there_and_back(*t, to, back))
                 .collect()
         });
-        let mut rounds: Vec<Vec<_>> = rounds.collect();
-        if rounds.is_empty() {
-            // No other node: this one's own state is judged all the same.
-            rounds.push(Vec::new());
-        }
+        let rounds = rounds.collect();
         Ok(Plan { rounds, wish })
     }
 }

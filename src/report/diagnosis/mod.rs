@@ -82,7 +82,9 @@ fn headline(diagnosis: &Diagnosis) -> String {
         (Status::Problem, Some(finding)) => clean(&finding.summary).into_owned(),
         (_, Some(finding)) => format!("inconclusive: {}", clean(&finding.summary)),
         (Status::Problem, None) => "a problem".into(),
-        (Status::Inconclusive, None) if sent == 0 => "inconclusive: nothing could be sent".into(),
+        (Status::Inconclusive, None) if sent == 0 => {
+            "inconclusive: no node was looked at and nothing was sent".into()
+        }
         (Status::Inconclusive, None) => format!(
             "inconclusive: {} of {sent} packets are lost, and nothing that was seen says why",
             sent.saturating_sub(received)

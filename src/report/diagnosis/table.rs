@@ -191,6 +191,10 @@ fn row(path: &PathReport) -> Vec<Field> {
 }
 
 fn checks(diagnosis: &Diagnosis, selection: &Selection, nodes: usize, paint: Paint) -> String {
+    if nodes == 0 {
+        // A check of nothing is not fine.
+        return "\nNo node was looked at: what is checked on nodes is open.\n".to_owned();
+    }
     let found = |id: &str| diagnosis.findings.iter().any(|finding| finding.id == id);
     let all = made(selection).count();
     let red = made(selection).filter(|check| found(check.id)).count();
