@@ -140,10 +140,10 @@ impl ReceiveBatch {
         self.parts.len() * self.slot
     }
 
-    /// Receives what is there, `most` messages at most, without waiting, and returns how many came.
+    /// Waits for a message, receives what else is there, `most` messages at most, and returns how many came.
     ///
     /// # Errors
-    /// `WouldBlock` when there is none; else what the kernel said.
+    /// `Interrupted` by a signal; else what the kernel said.
     pub fn receive(
         &mut self,
         socket: &impl AsFd,
@@ -168,7 +168,7 @@ impl ReceiveBatch {
                 socket.as_fd().as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 self.headers.len() as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                libc::MSG_WAITFORONE,
                 ptr::null_mut(),
             )
         };

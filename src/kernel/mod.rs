@@ -21,6 +21,7 @@ mod facts_processes;
 pub mod file;
 pub mod firewall;
 pub mod interfaces;
+pub mod interrupt;
 mod listing;
 pub mod load;
 pub mod local;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,7 +12,6 @@ use crate::forward::decide::{self, Inbound};
 use crate::forward::{Offload, Reason, Table};
 use crate::kernel::mmsg::ReceiveBatch;
 use crate::kernel::tun::{self, WriteMemory};
-use crate::kernel::wait::Ready;
 use crate::packet::vnet::Gso;
 use crate::packet::{Span, ipv4};
 
@@ -61,11 +59,10 @@ impl<'a> Inbox<'a> {
 
     fn run(mut self) -> Ended {
         let mut failures = 0;
-        loop {
+        while !self.lane.stopping.load(Relaxed) {
             let most = self.most;
             let came = match self.batch.receive(self.lane.socket, &mut self.buffer, most) {
                 Ok(came) => came,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // An error of the network that the socket passes on; it is taken back by being read.
                 Err(error) => {
@@ -84,16 +81,8 @@ impl<'a> Inbox<'a> {
                     return device_end(error);
                 }
             }
-            if came < most {
-                match self.lane.stop.wait(self.lane.socket.as_fd()) {
-                    Ok(Ready::Stop) => return Ended::Asked,
-                    Ok(Ready::Data | Ready::Error) => {}
-                    Err(error) => return Ended::Socket(Arc::new(error)),
-                }
-            } else if self.lane.stop.is_called() {
-                return Ended::Asked;
-            }
         }
+        Ended::Asked
     }
 
     /// Judges all datagrams that came, and keeps the good ones for delivery.

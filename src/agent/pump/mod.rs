@@ -11,15 +11,16 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::forward::{Accept, Counters, Offload, Table};
+use crate::kernel::interrupt;
 use crate::kernel::tun::{self, Tun, TunQueue};
 use crate::kernel::udp::{RawSender, UdpError, UdpSocket};
-use crate::kernel::wait::Stop;
 
 pub use backend::{Device, UdpBackend, UdpSettings};
 
@@ -41,7 +42,7 @@ pub enum PumpError {
     /// No socket.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// No descriptor for the stop, or no thread.
+    /// No thread, or no way to call it back.
     #[error("cannot start the udp data path")]
     Start(#[source] io::Error),
 }
@@ -74,7 +75,8 @@ struct Shared {
     /// One for each queue of the device.
     sockets: Vec<UdpSocket>,
     raw: Option<RawSender>,
-    stop: Stop,
+    /// Looked at before each call that may wait; who waits already is interrupted.
+    stopping: AtomicBool,
     table: Arc<ArcSwap<Table>>,
     counters: Arc<Counters>,
     tunnel_address: Ipv4Addr,
@@ -108,6 +110,7 @@ impl Pump {
         table: Arc<ArcSwap<Table>>,
         counters: Arc<Counters>,
     ) -> Result<Self, PumpError> {
+        interrupt::prepare().map_err(PumpError::Start)?;
         let queues = config.tun.queues().len();
         let sockets = UdpSocket::bind_several(config.bind, queues)?;
         let raw = RawSender::open()
@@ -123,7 +126,7 @@ impl Pump {
             tun: config.tun,
             sockets,
             raw,
-            stop: Stop::new().map_err(PumpError::Start)?,
+            stopping: AtomicBool::new(false),
             table,
             counters,
             tunnel_address: config.tunnel_address,
@@ -151,7 +154,7 @@ impl Pump {
     ) -> Result<(), PumpError> {
         let shared = Arc::clone(&self.shared);
         let body = move || {
-            // Reports and stops the other thread even when this one unwinds.
+            // Reports even when this thread unwinds; the others end with the pump at the latest.
             let mut guard = Guard(&shared, Ended::Panicked);
             if let (Some(tun), Some(socket)) =
                 (shared.tun.queues().get(index), shared.sockets.get(index))
@@ -188,11 +191,9 @@ impl Pump {
     }
 
     fn join(&mut self) {
-        self.shared.stop.call();
-        for thread in self.threads.drain(..) {
-            // A panic was reported by the thread's guard.
-            drop(thread.join());
-        }
+        self.shared.stopping.store(true, Relaxed);
+        // A panic was reported by the thread's guard.
+        self.threads.drain(..).for_each(interrupt::join);
     }
 }
 
@@ -214,7 +215,7 @@ impl Drop for Guard<'_> {
             }
             first
         });
-        self.0.stop.call();
+        self.0.stopping.store(true, Relaxed);
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::SocketAddrV4;
-use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::errors::Errors;
@@ -14,7 +12,6 @@ use crate::forward::segment::{self, MAX_HEADERS, MAX_PIECES};
 use crate::forward::{Offload, Reason, Table};
 use crate::kernel::mmsg::SendBatch;
 use crate::kernel::udp::UdpSocket;
-use crate::kernel::wait::Ready;
 use crate::packet::vnet::{self, Vnet};
 use crate::packet::{Span, icmp, ipv4};
 
@@ -66,33 +63,22 @@ impl<'a> Outbox<'a> {
     }
 
     fn run(mut self) -> Ended {
-        loop {
-            let dry = match self.fill() {
+        let mut dry = true;
+        while !self.lane.stopping.load(Relaxed) {
+            dry = match self.fill(dry) {
                 Ok(dry) => dry,
                 Err(error) => return device_end(error),
             };
             self.send();
-            if dry {
-                match self.lane.stop.wait(self.lane.tun.as_fd()) {
-                    Ok(Ready::Stop) => return Ended::Asked,
-                    Ok(Ready::Data) => {}
-                    // A read tells which error it is; a device that reports one and has none is no
-                    // device to wait for.
-                    Ok(Ready::Error) => match self.lane.tun.read(&mut self.buffer) {
-                        Ok(_) => {}
-                        Err(error) => return device_end(error),
-                    },
-                    Err(error) => return Ended::Device(Arc::new(error)),
-                }
-            } else if self.lane.stop.is_called() {
-                return Ended::Asked;
-            }
         }
+        Ended::Asked
     }
 
-    /// Reads a batch of packets; true when the device has no more.
-    fn fill(&mut self) -> io::Result<bool> {
-        let table = self.lane.table.load();
+    /// Reads a batch of packets, waits for the first if it is to; true when the device has no more.
+    fn fill(&mut self, mut wait: bool) -> io::Result<bool> {
+        let lane = self.lane;
+        // Of the time when the first packet came.
+        let mut table = None;
         let mut start = 0;
         for _ in 0..BATCH {
             if start + SLOT > PACKETS {
@@ -101,13 +87,19 @@ impl<'a> Outbox<'a> {
             let Some(room) = self.buffer.get_mut(start..start + SLOT) else {
                 break;
             };
-            match self.lane.tun.read(room) {
+            let read = match wait {
+                true => lane.tun.read_or_wait(room),
+                false => lane.tun.read(room),
+            };
+            match read {
                 Ok(len) => {
-                    self.judge(Span::new(start, len), &table);
+                    wait = false;
+                    let table = table.get_or_insert_with(|| lane.table.load());
+                    self.judge(Span::new(start, len), table);
                     start += len.next_multiple_of(64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
                 Err(error) => return Err(error),
             }
         }

@@ -108,9 +108,6 @@ impl Tun {
         };
         let mut offload = TunOffload::default();
         for device in &devices {
-            device
-                .set_nonblock()
-                .map_err(|source| open_error(&name, source))?;
             if wish.offload {
                 offload = all_offloads(device.as_raw_fd());
             } else {
@@ -122,7 +119,8 @@ impl Tun {
         let queues = devices
             .into_iter()
             .map(|device| TunQueue::new(device, offload.header))
-            .collect();
+            .collect::<io::Result<_>>()
+            .map_err(|source| open_error(&name, source))?;
         Ok(Self {
             queues,
             name,
@@ -202,7 +200,8 @@ fn attach(file: &File, name: &str, flags: libc::c_int) -> io::Result<String> {
 pub fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EBADFD | libc::ENODEV | libc::ENXIO)
+        // The last is for who waits in a read meanwhile.
+        Some(libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EFAULT)
     )
 }
 
