@@ -26,7 +26,7 @@ impl Underlay {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Veth => "as it is, 64 KiB packets cross whole",
-            Self::Wire => "as between machines, datagrams of at most 1500 bytes cross",
+            Self::Wire => "as between machines, packets of 1500 bytes at most",
         }
     }
 }
