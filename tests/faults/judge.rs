@@ -138,11 +138,12 @@ fn wrong(
     };
     if !told.iter().any(fits) {
         return Some(format!(
-            "wanted {} {} {direction} {} ({})",
+            "wanted {} {} {direction} {} ({}, not observed: {})",
             fault.id,
             node(at),
             fault.confidence,
-            diagnosed.status()
+            diagnosed.status(),
+            diagnosed.json["notObserved"]
         ));
     }
     if let Some(bare) = told.iter().find(|it| it.fix.is_empty()) {
