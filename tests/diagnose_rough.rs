@@ -7,11 +7,13 @@ mod lab;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread::{sleep, spawn};
+use std::os::fd::AsRawFd;
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use diagnose_lab::{LIMIT, diagnose_keys, leavings, network};
 use lab::{Finished, Host, Overlay, until};
+use nix::sys::socket::{Shutdown, shutdown};
 use serde_json::Value;
 
 /// `diagnose` on the first host, to be run.
@@ -48,21 +50,42 @@ fn far_away(mut from: TcpStream, mut to: TcpStream, pause: Duration) {
 }
 
 /// An address on the switch behind which etcd is far away.
-fn slow_etcd(switch: &Host, etcd: &str, pause: Duration) -> String {
-    let etcd: SocketAddr = etcd.trim_start_matches("http://").parse().unwrap();
-    let listener = switch.within(|| TcpListener::bind((switch.address, 0)).unwrap());
-    let address = listener.local_addr().unwrap();
-    let switch = switch.clone();
-    spawn(move || {
-        for client in listener.incoming() {
-            let client = client.unwrap();
-            let server = switch.within(|| TcpStream::connect(etcd).unwrap());
-            let (up, down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            spawn(move || far_away(up, server, pause));
-            spawn(move || far_away(down, client, pause));
+struct SlowEtcd {
+    url: String,
+    listener: TcpListener,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl SlowEtcd {
+    fn new(switch: &Host, etcd: &str, pause: Duration) -> Self {
+        let etcd: SocketAddr = etcd.trim_start_matches("http://").parse().unwrap();
+        let listener = switch.within(|| TcpListener::bind((switch.address, 0)).unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (switch, clients) = (switch.clone(), listener.try_clone().unwrap());
+        let accepting = spawn(move || {
+            for client in clients.incoming().map_while(Result::ok) {
+                let server = switch.within(|| TcpStream::connect(etcd).unwrap());
+                let (up, down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                spawn(move || far_away(up, server, pause));
+                spawn(move || far_away(down, client, pause));
+            }
+        });
+        Self {
+            url,
+            listener,
+            accepting: Some(accepting),
         }
-    });
-    format!("http://{address}")
+    }
+}
+
+impl Drop for SlowEtcd {
+    /// The thread that accepts holds the lab: it ends with this.
+    fn drop(&mut self) {
+        shutdown(self.listener.as_raw_fd(), Shutdown::Both).ok();
+        if let Some(accepting) = self.accepting.take() {
+            accepting.join().ok();
+        }
+    }
 }
 
 #[test]
@@ -70,9 +93,9 @@ fn slow_etcd(switch: &Host, etcd: &str, pause: Duration) -> String {
 fn a_slow_etcd_is_told_and_costs_no_answer() {
     let overlay = network(2, "vxlan", &[]);
     let pause = Duration::from_millis(200);
-    let url = slow_etcd(&overlay.lab.switch, &overlay.etcd.url(), pause);
+    let etcd = SlowEtcd::new(&overlay.lab.switch, &overlay.etcd.url(), pause);
     let started = Instant::now();
-    let finished: Finished = command(&overlay, &url, &[]).output().unwrap().into();
+    let finished: Finished = command(&overlay, &etcd.url, &[]).output().unwrap().into();
     assert!(
         started.elapsed() < Duration::from_secs(13),
         "{:?}",
