@@ -1,4 +1,4 @@
-//! The fault lab: every fault of the table is named, on either host and with every backend: right cause, right host,
+//! The fault lab: every fault of the table is named, on the hosts and with the backends of its row: right cause, right host,
 //! right direction, proven, in time, and nothing else is said; the printed remedy works.
 //!
 //! `FAULTS=text` runs the rows alone whose name or id holds the text; `FAULTS_VERBOSE=1` prints the diagnoses that

@@ -42,7 +42,6 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the container ignores pings",
         id: "FL312",
-        seen: &[(1, 0)],
         script: "$IN sh -c 'echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all'",
         directions: ["reply", "reply"],
         fix: Fix::Words,
@@ -58,14 +57,12 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the container's port of the bridge is down",
         id: "FL313",
-        seen: &[(1, 0)],
         script: "ip link set vethc down",
         ..ALIVE
     },
     Fault {
         name: "the container's own interface is down",
         id: "FL313",
-        seen: &[(1, 0)],
         script: "$IN ip link set eth0 down",
         // What it has for a default route goes with the interface.
         fix: Fix::Words,

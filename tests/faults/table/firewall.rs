@@ -101,7 +101,6 @@ pub const FAULTS: &[Fault] = &[
         script: "iptables-nft -A INPUT -i lo -j ACCEPT; iptables-nft -A INPUT -p tcp -m multiport --ports 22,2379,$ETCDPORT -j ACCEPT; \
                  iptables-nft -A INPUT -p icmp -j ACCEPT; iptables-nft -P INPUT DROP",
         directions: REPLIES,
-        seen: &[(1, 0)],
         ..ALIVE
     },
     Fault {
@@ -126,7 +125,6 @@ pub const FAULTS: &[Fault] = &[
         id: "FL120",
         backends: EVERY,
         script: "iptables-nft -t nat -A POSTROUTING -s $SUBNET ! -o docker0 -j MASQUERADE",
-        seen: &[(0, 0)],
         ..ALIVE
     },
     Fault {

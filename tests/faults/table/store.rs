@@ -49,7 +49,6 @@ pub const FAULTS: &[Fault] = &[
         name: "a lease will end soon",
         id: "FL421",
         backends: super::VXLAN,
-        seen: &[(1, 0)],
         script: r#"lease=$(etcdctl lease grant 600 | cut -d' ' -f2)
             etcdctl put --lease=$lease -- $PREFIX/subnets/$FREE.0-24 "$(etcdctl get --print-value-only $PREFIX/subnets/$KEY |
                 sed s/$SELF/192.0.2.77/ | sed s/$MAC/02:00:00:00:00:55/)""#,
@@ -94,7 +93,7 @@ pub const FAULTS: &[Fault] = &[
         name: "the lease is of another backend",
         id: "FL233",
         backends: &["vxlan", "host-gw"],
-        seen: &[(1, 0)],
+        seen: &[(1, 0), (0, 0)],
         script: r#"value=$(etcdctl get --print-value-only $PREFIX/subnets/$KEY | sed 's/"BackendType":"[a-z-]*"/"BackendType":"udp"/')
             etcdctl put --lease=$(etcdctl lease grant 86400 | cut -d' ' -f2) -- $PREFIX/subnets/$KEY "$value""#,
         directions: ["", ""],

@@ -151,7 +151,6 @@ pub const FAULTS: &[Fault] = &[
         name: "the fabric eats large packets",
         id: "FL602",
         backends: EVERY,
-        seen: &[(1, 0)],
         // A batch that the udp backend sends at once must cross as the datagrams that a wire would see.
         script: concat!(
             "ethtool -K eth0 tx-udp-segmentation off >/dev/null; ",
