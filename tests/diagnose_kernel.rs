@@ -24,10 +24,12 @@ fn the(diagnosed: &Diagnosed, id: &str) -> Told {
 /// Executes the command that was printed for host `b`.
 #[track_caller]
 fn mend(patient: &Patient, b: usize, told: &Told) {
-    let begin = format!("on {}: ", patient.node(b).address);
-    let line = told.fix.iter().find_map(|line| line.strip_prefix(&begin));
-    let command = line.unwrap_or_else(|| panic!("no command: {told:#?}"));
-    let output = patient.try_sh(b, command);
+    let here = patient.node(b).address.to_string();
+    let mut commands = told.commands().into_iter();
+    let (_, command) = commands
+        .find(|(node, _)| *node == here)
+        .unwrap_or_else(|| panic!("no command: {told:#?}"));
+    let output = patient.try_sh(b, &command);
     assert!(output.status.success(), "{command}: {output:?}");
 }
 

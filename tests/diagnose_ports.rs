@@ -58,7 +58,7 @@ fn datagrams_to_ports_are_no_losses() {
     barred
         .case
         .paths
-        .retain(|result| matches!(result.path.target, Target::Node | Target::Port(_)));
+        .retain(|result| result.path.target.is_underlay());
     for result in &mut barred.case.paths {
         if result.port().is_none() {
             (result.sent, result.refused) = (0, Some("Operation not permitted".to_owned()));

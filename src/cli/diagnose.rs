@@ -141,7 +141,7 @@ Exit codes:
   1  a problem was found
   2  usage
   3  could not run
-  4  inconclusive: packets are lost and the cause is not known
+  4  inconclusive: packets are lost and the cause is not known, or nothing could be looked at
   130  interrupted; everything was removed
 
 Examples:

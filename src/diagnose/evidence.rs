@@ -134,6 +134,13 @@ pub struct LinkFact {
     pub vxlan: Option<VxlanFact>,
 }
 
+impl LinkFact {
+    /// Packets can pass: it is up, and so is its other end.
+    pub fn works(&self) -> bool {
+        self.up && self.carrier
+    }
+}
+
 /// A VXLAN device's attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

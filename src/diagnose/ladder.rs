@@ -129,8 +129,7 @@ pub fn build<'a>(case: &'a Case, result: &'a PathResult) -> Ladder<'a> {
 
 /// The path's packets travel in another packet.
 fn wrapped(case: &Case, path: &Path) -> bool {
-    if matches!(path.target, Target::Node | Target::Port(_)) || path.source_node == path.target_node
-    {
+    if path.target.is_underlay() || path.source_node == path.target_node {
         return false;
     }
     let Some(network) = &case.network else {

@@ -70,6 +70,13 @@ pub enum Target {
     Port(u16),
 }
 
+impl Target {
+    /// Between the nodes' own addresses: no overlay is involved.
+    pub fn is_underlay(self) -> bool {
+        matches!(self, Self::Node | Self::Port(_))
+    }
+}
+
 /// Bytes of a datagram to a port: [`PORT_HEAD`], [`MARK`], the path's identifier, the sequence number. VXLAN discards it for its
 /// flags, the udp backend because it is no IPv4 packet, flanneld's because it is shorter than an IPv4 header.
 pub const PORT_PAYLOAD: u16 = 16;

@@ -76,6 +76,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Losses of packets from or to a node.
+    pub fn losses_of(&self, node: &NodeEvidence) -> impl Iterator<Item = &Loss<'a>> {
+        let own = node.node;
+        self.losses.iter().filter(move |loss| {
+            let (from, to) = loss.nodes();
+            own == Some(from) || own == Some(to)
+        })
+    }
+
     /// Losses that may have happened in one of these hops on a node.
     pub fn lost_at(&self, node: &NodeEvidence, hops: &[Hop]) -> Vec<&Loss<'a>> {
         let Some(address) = node.node else {
@@ -231,6 +240,11 @@ impl Build {
             self.0.finding.evidence.push(text);
         }
         self
+    }
+
+    /// What shows it, line by line.
+    pub fn evidences(self, lines: impl IntoIterator<Item = String>) -> Self {
+        lines.into_iter().fold(self, Self::evidence)
     }
 
     /// What mends it.

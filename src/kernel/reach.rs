@@ -20,7 +20,7 @@ const MOST: usize = 64;
 /// Of these nodes, those on the underlay's own link of which no packet was seen and who do not answer ARP. Empty where
 /// that cannot be asked. Blocks only where there is somebody to ask.
 pub(super) fn silent(peers: &[Ipv4Addr], evidence: &NodeEvidence) -> Vec<Ipv4Addr> {
-    let Some(link) = route::external(evidence).filter(|link| link.up && link.carrier) else {
+    let Some(link) = route::external(evidence).filter(|link| link.works()) else {
         return Vec::new();
     };
     let seen = evidence

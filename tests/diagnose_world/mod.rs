@@ -123,7 +123,7 @@ impl World {
             Target::Container | Target::ContainerTtl2 => container(B),
         };
         let from = match (origin, target) {
-            (Origin::Host, Target::Node | Target::Port(_)) => A,
+            (Origin::Host, _) if target.is_underlay() => A,
             (Origin::Host, _) => ip("10.5.1.0"),
             _ => container(A),
         };
@@ -188,8 +188,7 @@ impl World {
     fn way(&self, path: &Path, reply: bool) -> Vec<Place> {
         let near_inside = path.origin != Origin::Host;
         let far_inside = matches!(path.target, Target::Container | Target::ContainerTtl2);
-        let overlay =
-            self.backend != "host-gw" && !matches!(path.target, Target::Node | Target::Port(_));
+        let overlay = self.backend != "host-gw" && !path.target.is_underlay();
         let mut way = Vec::new();
         if near_inside {
             way.extend([(A, Point::Container), (A, Point::Bridge)]);
@@ -220,9 +219,8 @@ impl World {
         };
         let sender = if reply { B } else { A };
         let inside = matches!(point, Point::Container | Point::Bridge);
-        let wrapped = point == Point::Underlay
-            && self.backend != "host-gw"
-            && !matches!(path.target, Target::Node | Target::Port(_));
+        let wrapped =
+            point == Point::Underlay && self.backend != "host-gw" && !path.target.is_underlay();
         let interface = match point {
             Point::Container => "veth0",
             Point::Bridge => "docker0",
@@ -300,9 +298,7 @@ impl World {
 
     /// Every path that goes through the overlay, TTL probes included.
     pub fn cut_overlay(&mut self, after: Place) -> &mut Self {
-        self.cut(after, |path| {
-            !matches!(path.target, Target::Node | Target::Port(_))
-        })
+        self.cut(after, |path| !path.target.is_underlay())
     }
 
     /// Paths to containers alone.

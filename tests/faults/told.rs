@@ -53,6 +53,19 @@ pub struct Told {
     pub fix: Vec<String>,
 }
 
+impl Told {
+    /// The commands of its remedy, with the nodes that they are for.
+    pub fn commands(&self) -> Vec<(String, String)> {
+        let lines = self.fix.iter();
+        lines
+            .filter_map(|line| {
+                let (node, command) = line.strip_prefix("on ")?.split_once(": ")?;
+                Some((node.to_owned(), command.to_owned()))
+            })
+            .collect()
+    }
+}
+
 impl Diagnosed {
     pub fn told(&self) -> Vec<Told> {
         let list = self.json["findings"].as_array().expect("findings");
@@ -84,13 +97,7 @@ impl Diagnosed {
 
     /// The commands of all remedies, with the nodes that they are for.
     pub fn commands(&self) -> Vec<(String, String)> {
-        let lines = self.told().into_iter().flat_map(|it| it.fix);
-        lines
-            .filter_map(|line| {
-                let (node, command) = line.strip_prefix("on ")?.split_once(": ")?;
-                Some((node.to_owned(), command.to_owned()))
-            })
-            .collect()
+        self.told().iter().flat_map(Told::commands).collect()
     }
 
     pub fn status(&self) -> &str {

@@ -98,9 +98,10 @@ impl<'a> Outbox<'a> {
                     self.judge(Span::new(start, len), table);
                     start += len.next_multiple_of(64);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-                Err(error) => return Err(error),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return Ok(true),
+                    _ => return Err(error),
+                },
             }
         }
         Ok(false)

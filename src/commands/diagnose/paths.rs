@@ -249,9 +249,7 @@ pub fn fill(mut path: Path, sides: &Sides) -> Path {
     let side = |node| sides.get(&node).cloned().unwrap_or_default();
     let (source, target) = (side(path.source_node), side(path.target_node));
     match path.origin {
-        Origin::Host if matches!(path.target, Target::Node | Target::Port(_)) => {
-            path.from = path.source_node;
-        }
+        Origin::Host if path.target.is_underlay() => path.from = path.source_node,
         Origin::Host => path.from = source.host.unwrap_or(path.from),
         Origin::Container | Origin::Endpoint => {
             if let Some((address, container)) = source.inner {

@@ -17,10 +17,7 @@ pub fn hangs(view: &View<'_>) -> Vec<Found> {
         let words = format!("process {} ({}) is stopped", process.pid, process.name);
         // With the udp backend it carries the packets itself, else it only fails to follow the leases.
         let udp = view.backend() == "udp";
-        let losses = view.losses.iter().filter(|loss| {
-            let (from, to) = loss.nodes();
-            udp && (node.node == Some(from) || node.node == Some(to))
-        });
+        let losses = view.losses_of(node).filter(|_| udp);
         let id = if udp { "FL722" } else { "FL412" };
         let effect = if udp {
             "no packet passes the overlay here"

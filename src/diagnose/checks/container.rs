@@ -207,7 +207,7 @@ pub fn detached(view: &View<'_>) -> Vec<Found> {
 /// A port of the bridge that is down, with the address behind it.
 fn dead_port(node: &NodeEvidence, to: Ipv4Addr) -> Option<&LinkFact> {
     let port = node.ports.iter().find(|it| it.addresses.contains(&to))?;
-    route::link(node, &port.interface).filter(|link| !link.up || !link.carrier)
+    route::link(node, &port.interface).filter(|link| !link.works())
 }
 
 /// FL313: one end of a container's veth is down.

@@ -5,7 +5,6 @@ use crate::diagnose::evidence::{FlowFact, NodeEvidence};
 use crate::diagnose::finding::{Confidence, Severity};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::listing::{self, Action, Chain, Meets, Packet, dropper, hooks};
-use crate::diagnose::loss::Loss;
 use crate::diagnose::route::{self, sysctl};
 use crate::diagnose::view::{Found, View, found};
 
@@ -18,7 +17,7 @@ pub fn modules(view: &View<'_>) -> Vec<Found> {
         let Some(lack) = node.lacks.first().filter(|_| route::device(node).is_none()) else {
             continue;
         };
-        let losses: Vec<_> = of_node(view, node).collect();
+        let losses: Vec<_> = view.losses_of(node).collect();
         let mend = match lack.what.as_str() {
             "TUN" => {
                 "modprobe tun (in a container of its own the agent needs --device /dev/net/tun)"
@@ -42,18 +41,6 @@ pub fn modules(view: &View<'_>) -> Vec<Found> {
         );
     }
     all
-}
-
-/// Packets that lost their way to or from a node.
-fn of_node<'v, 'a>(
-    view: &'v View<'a>,
-    node: &NodeEvidence,
-) -> impl Iterator<Item = &'v Loss<'a>> + use<'v, 'a> {
-    let own = node.node;
-    view.losses.iter().filter(move |loss| {
-        let (from, to) = loss.nodes();
-        own == Some(from) || own == Some(to)
-    })
 }
 
 /// With br_netfilter a packet from container to container of one host meets FORWARD, whose policy drops it. Where the same
@@ -128,7 +115,8 @@ pub fn flows(view: &View<'_>) -> Vec<Found> {
                 continue;
             }
             // What has a source that is nobody's may be refused on the way, or by the node that it gets to.
-            let losses: Vec<_> = of_node(view, node)
+            let losses: Vec<_> = view
+                .losses_of(node)
                 .filter(|loss| {
                     let (from, to) = loss.nodes();
                     let there = loss.at(Hop::Underlay, from) || loss.at(Hop::Decapsulate, to);

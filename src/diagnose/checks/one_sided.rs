@@ -55,16 +55,12 @@ pub fn quoted(view: &View<'_>) -> Vec<Found> {
                 .summary(format!("{peer} {words}"))
                 .proven_if(id == "FL110")
                 .evidence(quoted)
+                .evidences(ports.iter().flat_map(Differential::words))
                 .explains(losses);
-            all.push(with_ports(build, ports).done());
+            all.push(build.done());
         }
     }
     all
-}
-
-fn with_ports(build: Build, ports: Option<Differential<'_>>) -> Build {
-    let lines = ports.into_iter().flat_map(|ports| ports.words());
-    lines.fold(build, Build::evidence)
 }
 
 /// Somebody between the nodes says that datagrams to the encapsulation's port do not pass (FL230), or that the node is
@@ -118,8 +114,9 @@ pub fn refused_between(view: &View<'_>) -> Vec<Found> {
             let build = found(id, Some(to), format!("underlay {from} → {to}"))
                 .summary(format!("between {from} and {to}: {words}"))
                 .proven_if(id == "FL230" || view.underlay_answers(from, to) == Some(false))
+                .evidences(ports.words())
                 .explains(losses);
-            all.push(with_ports(build, Some(ports)).done());
+            all.push(build.done());
         }
     }
     all

@@ -7,7 +7,7 @@ use crate::diagnose::evidence::Point;
 use crate::diagnose::finding::{Confidence, Direction};
 use crate::diagnose::ladder::Hop;
 use crate::diagnose::loss::Loss;
-use crate::diagnose::ports::{self, Way};
+use crate::diagnose::ports::{self, Differential, Way};
 use crate::diagnose::probe::Target;
 use crate::diagnose::route;
 use crate::diagnose::view::{Found, View, found};
@@ -53,7 +53,7 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
         // Some may have been lost before the NIC, in wait for its neighbour.
         let some = arrived || loss.ladder.result.received() > 0;
         let ports = ports::between(view, from, to).filter(|_| wrapped && !some);
-        let way = ports.as_ref().and_then(ports::Differential::way);
+        let way = ports.as_ref().and_then(Differential::way);
         let (id, confidence, words) = if some {
             (
                 "FL241",
@@ -112,14 +112,14 @@ pub fn underlay<'v, 'a>(view: &'v View<'a>, open: &[&'v Loss<'a>]) -> Vec<Found>
                 ),
             }
         };
-        let mut build = found(id, Some(to), format!("underlay {from} → {to}"))
-            .summary(format!("between {from} and {to}: {words}"))
-            .confidence(confidence)
-            .explains([*loss]);
-        for line in ports.iter().flat_map(|ports| ports.words()) {
-            build = build.evidence(line);
-        }
-        all.push(build.done());
+        all.push(
+            found(id, Some(to), format!("underlay {from} → {to}"))
+                .summary(format!("between {from} and {to}: {words}"))
+                .confidence(confidence)
+                .evidences(ports.iter().flat_map(Differential::words))
+                .explains([*loss])
+                .done(),
+        );
     }
     all
 }

@@ -144,16 +144,12 @@ pub fn unresolved(view: &View<'_>) -> Vec<Found> {
 pub fn interface(view: &View<'_>) -> Vec<Found> {
     let mut all = Vec::new();
     for node in &view.case.nodes {
-        let Some(link) = route::external(node).filter(|link| !link.up || !link.carrier) else {
+        let Some(link) = route::external(node).filter(|link| !link.works()) else {
             continue;
         };
-        let losses = view.losses.iter().filter(|loss| {
-            let (from, to) = loss.nodes();
-            node.node == Some(from) || node.node == Some(to)
-        });
-        let (words, mend) = match link.up {
-            false => ("is down", format!("ip link set {} up", link.name)),
-            true => ("has no carrier", String::new()),
+        let words = match link.up {
+            false => "is down",
+            true => "has no carrier",
         };
         let build = found("FL242", node.node, link.name.clone())
             .confidence(Confidence::Proven)
@@ -163,10 +159,10 @@ pub fn interface(view: &View<'_>) -> Vec<Found> {
                 link.name
             ))
             .evidence(format!("{} {words}", link.name))
-            .explains(losses);
-        all.push(match mend.is_empty() {
+            .explains(view.losses_of(node));
+        all.push(match link.up {
+            false => build.run(format!("ip link set {} up", link.name)).done(),
             true => build.done(),
-            false => build.run(mend).done(),
         });
     }
     all
