@@ -1,6 +1,6 @@
 //! argv → command → exit code.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let is_agent = matches!(cli.command, Command::Agent(_));
     start_log(cli.verbose, is_agent);
     let env = Environment::of_process();
+    let mut out = Output::default();
     let result = if is_agent {
         // The agent's tasks end in order by themselves: it handles its signals.
         tokio::runtime::Builder::new_multi_thread()
@@ -26,9 +27,8 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
             .map_err(|error| Failure::could_not_run(format!("cannot start the runtime: {error}")))
-            .and_then(|runtime| runtime.block_on(commands::run(cli, env, &mut std::io::stdout())))
+            .and_then(|runtime| runtime.block_on(commands::run(cli, env, &mut out)))
     } else {
-        flannelctl::kernel::process::die_of_broken_pipe();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -38,7 +38,6 @@ fn main() -> ExitCode {
                 let is_diagnose = matches!(cli.command, Command::Diagnose(_));
                 // It ends its other process at Ctrl-C.
                 let is_lab = matches!(cli.command, Command::Lab(_));
-                let mut out = std::io::stdout();
                 let command = commands::run(cli, env, &mut out);
                 if is_diagnose {
                     return runtime.block_on(command);
@@ -53,12 +52,50 @@ fn main() -> ExitCode {
                 result
             })
     };
+    if !is_agent && out.reader_left {
+        // After the command, which removed what it made.
+        flannelctl::kernel::process::die_of_broken_pipe();
+    }
     match result {
         Ok(code) => code.into(),
         Err(failure) => {
             report(&failure);
             failure.code.into()
         }
+    }
+}
+
+/// stdout, which remembers that its reader went away.
+struct Output {
+    stdout: std::io::Stdout,
+    reader_left: bool,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            stdout: std::io::stdout(),
+            reader_left: false,
+        }
+    }
+}
+
+impl Output {
+    fn noting<T>(&mut self, result: std::io::Result<T>) -> std::io::Result<T> {
+        self.reader_left |= matches!(&result, Err(e) if e.kind() == ErrorKind::BrokenPipe);
+        result
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.stdout.write(bytes);
+        self.noting(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = self.stdout.flush();
+        self.noting(flushed)
     }
 }
 

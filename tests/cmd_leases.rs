@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command as Process, Stdio};
 
 use assert_cmd::Command;
@@ -291,7 +292,8 @@ fn a_reader_that_leaves_is_no_error() {
 /// `leases --watch`, ended with its handle.
 struct Watch {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    /// `None`: its reader left.
+    lines: Option<std::io::Lines<BufReader<std::process::ChildStdout>>>,
 }
 
 impl Watch {
@@ -304,11 +306,14 @@ impl Watch {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        Self {
+            child,
+            lines: Some(lines),
+        }
     }
 
     fn line(&mut self) -> String {
-        self.lines.next().unwrap().unwrap()
+        self.lines.as_mut().unwrap().next().unwrap().unwrap()
     }
 
     fn event(&mut self) -> (String, String) {
@@ -323,6 +328,22 @@ impl Drop for Watch {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The reader of stdout ends it; a socket whose peer left, which raises the same signal, must not.
+#[test]
+fn watch_ends_by_sigpipe_for_its_reader_alone() {
+    let (etcd, _) = populated();
+    let mut watch = Watch::start(&etcd, &["-o", "json"]);
+    watch.event();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", watch.child.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    assert_ne!(ignored & (1 << (libc::SIGPIPE - 1)), 0, "{status}");
+    watch.lines = None;
+    put_leased(&etcd, "10.5.8.0-24", &vxlan("192.0.2.8", 8), 86_400);
+    let ended = watch.child.wait().unwrap();
+    assert_eq!(ended.signal(), Some(libc::SIGPIPE), "{ended}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, Signal, raise, signal};
 
 /// A capability that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +66,13 @@ pub fn start_time(pid: i32) -> Option<u64> {
     (state != "Z").then_some(started)
 }
 
-/// Lets the process die of SIGPIPE like every Unix tool, so that `flannelctl leases | head` is no error.
-/// For commands; the agent must survive a closed log pipe.
+/// Ends the process by SIGPIPE like every Unix tool whose reader left, so that `flannelctl leases | head` is no
+/// error. Only for that pipe: a socket whose peer is gone must stay an error of its connection.
 pub fn die_of_broken_pipe() {
     // SAFETY: the default disposition is installed, no handler code of ours runs.
     let result = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
-    if let Err(error) = result {
-        tracing::debug!("SIGPIPE stays ignored: {error}");
+    if let Err(error) = result.and_then(|_| raise(Signal::SIGPIPE)) {
+        tracing::debug!("no end by SIGPIPE: {error}");
     }
 }
 
