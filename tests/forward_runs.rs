@@ -2,190 +2,18 @@
 //! byte, every piece is a sound packet, nothing overtakes within a flow, nothing else is touched.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod packets;
+
 use std::collections::BTreeMap;
 
 use etherparse::{Ipv4Header, SlicedPacket, TransportSlice};
-use flannelctl::forward::coalesce::{Coalescer, Delivery};
-use flannelctl::forward::segment::{self, BadOffload};
+use flannelctl::forward::coalesce::Coalescer;
+use flannelctl::forward::segment::BadOffload;
 use flannelctl::packet::Span;
-use flannelctl::packet::checksum::Sum;
+use flannelctl::packet::checksum;
 use flannelctl::packet::vnet::{Gso, Vnet};
+use packets::{CWR, FIN, Large, PSH, Shape, build, cut, merge, shape};
 use proptest::prelude::*;
-
-const CWR: u8 = 0x80;
-const PSH: u8 = 0x08;
-const FIN: u8 = 0x01;
-
-/// A large packet as the kernel hands it over: checksum field with the pseudo header's sum only.
-#[derive(Debug, Clone)]
-struct Large {
-    vnet: Vnet,
-    bytes: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Shape {
-    udp: bool,
-    size: usize,
-    payload: Vec<u8>,
-    id: u16,
-    seq: u32,
-    tos: u8,
-    flags: u8,
-    options: Vec<u8>,
-    port: u16,
-}
-
-fn shape() -> impl Strategy<Value = Shape> {
-    let payload = prop_oneof![
-        proptest::collection::vec(any::<u8>(), 1..200),
-        (1_usize..60_000, any::<u8>())
-            .prop_map(|(len, seed)| (0..len).map(|n| (n * 31) as u8 ^ seed).collect()),
-    ];
-    let flags = prop_oneof![
-        Just(0x10_u8),
-        Just(0x18),
-        Just(0x11),
-        Just(0x19),
-        Just(0x90)
-    ];
-    let options = (0_usize..=10).prop_map(|words| vec![1; words * 4]);
-    let sizes = prop_oneof![64_usize..1500, 1_usize..64];
-    (
-        any::<bool>(),
-        sizes,
-        payload,
-        any::<u16>(),
-        any::<u32>(),
-        any::<u8>(),
-        flags,
-        options,
-        1_u16..4,
-    )
-        .prop_map(|(udp, size, payload, id, seq, tos, flags, options, port)| {
-            let size = size.max(payload.len().div_ceil(60));
-            Shape {
-                udp,
-                size,
-                payload,
-                id,
-                seq,
-                tos,
-                flags,
-                options,
-                port,
-            }
-        })
-}
-
-fn pseudo_sum(ip: &[u8], protocol: u8, len: usize) -> Sum {
-    Sum::new()
-        .bytes(&ip[12..20])
-        .word(protocol.into())
-        .word(len as u16)
-}
-
-fn build(shape: &Shape) -> Large {
-    let mut transport = vec![];
-    transport.extend((1000 + shape.port).to_be_bytes());
-    transport.extend(80_u16.to_be_bytes());
-    let protocol = if shape.udp { 17 } else { 6 };
-    if shape.udp {
-        transport.extend(((8 + shape.payload.len()) as u16).to_be_bytes());
-        transport.extend([0, 0]);
-    } else {
-        transport.extend(shape.seq.to_be_bytes());
-        transport.extend(77_u32.to_be_bytes());
-        transport.extend([((5 + shape.options.len() / 4) as u8) << 4, shape.flags]);
-        transport.extend([1, 0, 0, 0, 0, 0]);
-        transport.extend(&shape.options);
-    }
-    let transport_header = transport.len();
-    transport.extend(&shape.payload);
-    let mut ip = Ipv4Header::new(
-        transport.len() as u16,
-        64,
-        protocol.into(),
-        [10, 5, 1, 2],
-        [10, 5, 2, 2],
-    )
-    .unwrap();
-    ip.identification = shape.id;
-    ip.dont_fragment = true;
-    ip.dscp = (shape.tos >> 2).try_into().unwrap();
-    ip.ecn = (shape.tos & 3).try_into().unwrap();
-    ip.header_checksum = ip.calc_header_checksum();
-    let mut bytes = ip.to_bytes().to_vec();
-    let sum = pseudo_sum(&bytes, protocol, transport.len()).folded();
-    let at = if shape.udp { 6 } else { 16 };
-    transport[at..at + 2].copy_from_slice(&sum);
-    bytes.extend(transport);
-    let gso = if shape.udp { Gso::Udp } else { Gso::Tcp4 };
-    let vnet = Vnet {
-        gso,
-        gso_size: shape.size as u16,
-        header_len: (20 + transport_header) as u16,
-        checksum: Some((20, at as u16)),
-    };
-    Large { vnet, bytes }
-}
-
-/// Cuts as the pump does: headers and payload put together.
-fn cut(large: &Large) -> Result<Vec<Vec<u8>>, BadOffload> {
-    let mut bytes = large.bytes.clone();
-    let Some(cut) = segment::prepare(&large.vnet, &mut bytes)? else {
-        return Ok(vec![bytes]);
-    };
-    let mut headers = vec![0; cut.count() * cut.headers];
-    assert!(segment::write_headers(&cut, &bytes, &mut headers));
-    let payloads = bytes[cut.headers..].chunks(cut.size);
-    assert_eq!(payloads.len(), cut.count());
-    Ok(headers
-        .chunks(cut.headers)
-        .zip(payloads)
-        .enumerate()
-        .map(|(index, (header, payload))| {
-            assert_eq!(payload.len(), cut.piece(index));
-            [header, payload].concat()
-        })
-        .collect())
-}
-
-/// Merges as the pump does, and gives each write put together.
-fn merge(packets: &[Vec<u8>]) -> Vec<(Delivery, Vec<u8>)> {
-    let mut buffer = Vec::new();
-    let mut coalescer = Coalescer::new(packets.len(), true, true);
-    let spans: Vec<Span> = packets
-        .iter()
-        .map(|packet| {
-            let span = Span::new(buffer.len(), packet.len());
-            buffer.extend(packet);
-            span
-        })
-        .collect();
-    for span in spans {
-        coalescer.push(&buffer, span);
-    }
-    let (deliveries, parts) = coalescer.finish(&mut buffer);
-    let parts_of = |delivery: &Delivery| {
-        let first = delivery.first as usize;
-        parts[first..first + delivery.parts as usize].to_vec()
-    };
-    let deliveries: Vec<_> = deliveries
-        .iter()
-        .map(|delivery| (*delivery, parts_of(delivery)))
-        .collect();
-    deliveries
-        .into_iter()
-        .map(|(delivery, parts)| {
-            let bytes = parts
-                .iter()
-                .flat_map(|part| part.of(&buffer).unwrap().to_vec())
-                .collect();
-            (delivery, bytes)
-        })
-        .collect()
-}
 
 /// Panics unless etherparse finds every length and checksum right.
 fn assert_sound(packet: &[u8]) {
@@ -265,6 +93,44 @@ proptest! {
         } else {
             prop_assert_eq!(delivery.vnet, Vnet::WHOLE);
             prop_assert_eq!(bytes, &pieces[0]);
+        }
+    }
+
+    #[test]
+    fn a_run_says_whether_the_next_piece_would_join(shape in shape(), push in any::<prop::sample::Index>()) {
+        let mut shape = Shape { flags: 0x10, ..shape };
+        // Twice this is longer than any run may get.
+        let pieces = (60_000 / shape.size).min(70);
+        shape.payload = shape.payload.iter().copied().cycle().take(pieces * shape.size).collect();
+        let mut packets = cut(&build(&shape)).unwrap();
+        let next = Shape {
+            seq: shape.seq.wrapping_add(shape.payload.len() as u32),
+            id: shape.id.wrapping_add(pieces as u16),
+            ..shape.clone()
+        };
+        packets.extend(cut(&build(&next)).unwrap());
+        let pushed = push.index(packets.len());
+        if !shape.udp {
+            // The checksum changes by the flag alone.
+            packets[pushed][33] |= PSH;
+            let sum = u16::from_be_bytes([packets[pushed][36], packets[pushed][37]]);
+            let sum = checksum::updated(sum, 0x10, 0x18).to_be_bytes();
+            packets[pushed][36..38].copy_from_slice(&sum);
+        }
+        let buffer = packets.concat();
+        let mut coalescer = Coalescer::new(packets.len(), true, true);
+        prop_assert!(!coalescer.may_go_on());
+        let mut at = 0;
+        let mut runs = 0;
+        for packet in &packets {
+            let would = coalescer.may_go_on();
+            coalescer.push(&buffer, Span::new(at, packet.len()));
+            at += packet.len();
+            let now = coalescer.finish(&mut buffer.clone()).0.len();
+            if packet.len() == packets[0].len() {
+                prop_assert_eq!(now == runs, would);
+            }
+            runs = now;
         }
     }
 

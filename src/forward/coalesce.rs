@@ -155,6 +155,13 @@ impl Coalescer {
         });
     }
 
+    /// True when a packet like those of the last run would join it.
+    pub fn may_go_on(&self) -> bool {
+        self.runs
+            .last()
+            .is_some_and(|run| run.open && fits(run, run.first.payload))
+    }
+
     /// The latest run that a packet of this flow may not overtake, if it is the flow's own.
     fn find(&mut self, flow: &Flow) -> Option<&mut Run> {
         let recent = self.runs.iter_mut().rev().take(LOOK_BACK);
@@ -273,13 +280,12 @@ fn follows(run: &Run, packet: &Packet, buffer: &[u8], bytes: &[u8]) -> bool {
     };
     let tcp = packet.flow.protocol == ipv4::TCP;
     let same = |from: usize, to: usize| first.get(from..to) == bytes.get(from..to);
-    let total = u32::from(run.first.headers) + run.payload + u32::from(packet.payload);
     // Cutting counts the ids up; where the packet may not be fragmented nobody reads them (RFC 6864).
     let id = packet.id == run.last_id.wrapping_add(1)
         || (packet.id == run.last_id && bytes.get(6).is_some_and(|flags| flags & 0x40 != 0));
     packet.headers == run.first.headers
         && packet.payload <= run.first.payload
-        && total <= u32::from(u16::MAX)
+        && fits(run, packet.payload)
         && id
         && same(1, 2) // TOS
         && same(6, 9) // fragmentation, TTL
@@ -290,6 +296,11 @@ fn follows(run: &Run, packet: &Packet, buffer: &[u8], bytes: &[u8]) -> bool {
                 && same(38, usize::from(packet.headers))) // urgent pointer, options
         && is_sound(packet, bytes)
         && (run.verified || is_sound(&run.first, first))
+}
+
+/// True when the run stays an IPv4 packet with so much more payload.
+fn fits(run: &Run, payload: u16) -> bool {
+    u32::from(run.first.headers) + run.payload + u32::from(payload) <= u32::from(u16::MAX)
 }
 
 /// True when both checksums are right.

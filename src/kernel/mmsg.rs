@@ -151,9 +151,35 @@ impl ReceiveBatch {
         most: usize,
     ) -> io::Result<usize> {
         self.headers.clear();
-        let slots = buffer.chunks_exact_mut(self.slot).take(most);
+        self.call(socket, buffer, most, libc::MSG_WAITFORONE)
+    }
+
+    /// Receives what is there, `most` messages at most, behind those that came since `receive`, and returns how
+    /// many came.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; else what the kernel said. What came before stays.
+    pub fn receive_more(
+        &mut self,
+        socket: &impl AsFd,
+        buffer: &mut [u8],
+        most: usize,
+    ) -> io::Result<usize> {
+        self.call(socket, buffer, most, libc::MSG_DONTWAIT)
+    }
+
+    fn call(
+        &mut self,
+        socket: &impl AsFd,
+        buffer: &mut [u8],
+        most: usize,
+        flags: libc::c_int,
+    ) -> io::Result<usize> {
+        let before = self.headers.len();
+        let slots = buffer.chunks_exact_mut(self.slot);
         let memory = self.names.iter_mut().zip(&mut self.controls);
-        for ((slot, part), (name, control)) in slots.zip(&mut self.parts).zip(memory) {
+        let free = { slots.zip(&mut self.parts).zip(memory) }.skip(before);
+        for ((slot, part), (name, control)) in free.take(most) {
             part.iov_base = slot.as_mut_ptr().cast();
             part.iov_len = slot.len();
             *control = empty_control(0);
@@ -161,21 +187,25 @@ impl ReceiveBatch {
             attach(&mut header, control);
             self.headers.push(header);
         }
+        let fresh = self.headers.get_mut(before..).unwrap_or_default();
         // SAFETY: each header points to its own name, control and part, which stay where they are until
         // the call ends; the parts point to disjoint slots of `buffer`, which is borrowed mutably.
         let came = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
-                self.headers.as_mut_ptr(),
-                self.headers.len() as libc::c_uint,
-                libc::MSG_WAITFORONE,
+                fresh.as_mut_ptr(),
+                fresh.len() as libc::c_uint,
+                flags,
                 ptr::null_mut(),
             )
         };
-        usize::try_from(came).map_err(|_| io::Error::last_os_error())
+        let came = usize::try_from(came).map_err(|_| io::Error::last_os_error());
+        self.headers
+            .truncate(before + came.as_ref().copied().unwrap_or(0));
+        came
     }
 
-    /// The message of this number of the last `receive`.
+    /// The message of this number since the last `receive`.
     pub fn message(&self, index: usize) -> Option<Received> {
         let header = self.headers.get(index)?;
         let name = self.names.get(index)?;
@@ -232,4 +262,49 @@ fn segment_control(size: u16) -> Control<u16> {
     control.header.cmsg_level = libc::SOL_UDP;
     control.header.cmsg_type = libc::UDP_SEGMENT;
     control
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn more_comes_behind_what_came() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let send = |text: &str| sender.send_to(text.as_bytes(), receiver.local_addr().unwrap());
+        let mut batch = ReceiveBatch::new(4, 16);
+        let mut buffer = vec![0; batch.buffer_len()];
+        for round in ["first", "second"] {
+            for text in ["one", "three", round, "more than a slot holds", "the fifth"] {
+                send(text).unwrap();
+            }
+            assert_eq!(batch.receive(&receiver, &mut buffer, 2).unwrap(), 2);
+            assert!(batch.message(2).is_none());
+            assert_eq!(batch.receive_more(&receiver, &mut buffer, 1).unwrap(), 1);
+            assert_eq!(batch.receive_more(&receiver, &mut buffer, 9).unwrap(), 1);
+            // No slot is left: nothing comes and nothing is lost.
+            assert_eq!(batch.receive_more(&receiver, &mut buffer, 1).unwrap(), 0);
+            let texts: Vec<_> = (0..4)
+                .map(|index| batch.message(index).unwrap())
+                .map(|message| (message.span.of(&buffer).unwrap(), message.truncated))
+                .collect();
+            let want: [(&[u8], bool); 4] = [
+                (b"one", false),
+                (b"three", false),
+                (round.as_bytes(), false),
+                (b"more than a slot", true),
+            ];
+            assert_eq!(texts, want);
+            assert_eq!(batch.receive(&receiver, &mut buffer, 4).unwrap(), 1);
+            let none = batch.receive_more(&receiver, &mut buffer, 1).unwrap_err();
+            assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+            let last = batch.message(0).unwrap();
+            assert_eq!(last.span.of(&buffer).unwrap(), b"the fifth");
+            assert!(batch.message(1).is_none());
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,6 +20,9 @@ use crate::packet::{Span, ipv4};
 const BATCH: usize = 64;
 /// Messages a batch while they are large: what the processor's cache holds.
 const LARGE_BATCH: usize = 2;
+/// Messages more that a batch of large ones takes in while its last run may go on: the largest packet of TCP is more
+/// than one datagram batch holds, so that its end comes in the next message.
+const RUN_ENDS: usize = 2;
 /// Mean size from which messages are large.
 const LARGE: usize = 8192;
 /// The largest message. Only the pages that messages touch are ever used.
@@ -76,7 +80,14 @@ impl<'a> Inbox<'a> {
             failures = 0;
             if came > 0 {
                 self.lane.counters.received.calls.fetch_add(1, Relaxed);
-                self.sort(came);
+                let bytes = self.sort(0..came);
+                if most == LARGE_BATCH && came == most {
+                    self.take_in_run_end(came);
+                }
+                self.most = match bytes / came >= LARGE {
+                    true => LARGE_BATCH,
+                    false => BATCH,
+                };
                 if let Err(error) = self.deliver() {
                     return device_end(error);
                 }
@@ -85,11 +96,30 @@ impl<'a> Inbox<'a> {
         Ended::Asked
     }
 
-    /// Judges all datagrams that came, and keeps the good ones for delivery.
-    fn sort(&mut self, came: usize) {
+    /// Receives what continues the last run, if it is there already: one write instead of two.
+    fn take_in_run_end(&mut self, mut came: usize) {
+        for _ in 0..RUN_ENDS {
+            if !self.coalescer.may_go_on() {
+                return;
+            }
+            // An error is taken back by being read; one that stays meets the next call that waits.
+            let more = self
+                .batch
+                .receive_more(self.lane.socket, &mut self.buffer, 1);
+            let Ok(1..) = more else {
+                return;
+            };
+            self.lane.counters.received.calls.fetch_add(1, Relaxed);
+            self.sort(came..came + 1);
+            came += 1;
+        }
+    }
+
+    /// Judges all datagrams of these messages and keeps the good ones for delivery; bytes of the messages.
+    fn sort(&mut self, messages: Range<usize>) -> usize {
         let table = self.lane.table.load();
         let mut bytes = 0;
-        for index in 0..came {
+        for index in messages {
             let Some(message) = self.batch.message(index) else {
                 continue;
             };
@@ -108,11 +138,7 @@ impl<'a> Inbox<'a> {
                 }
             }
         }
-        self.most = if bytes / came >= LARGE {
-            LARGE_BATCH
-        } else {
-            BATCH
-        };
+        bytes
     }
 
     fn judge(&mut self, span: Span, from: Ipv4Addr, table: &Table) {
