@@ -19,7 +19,10 @@ fn main() -> ExitCode {
     let is_agent = matches!(cli.command, Command::Agent(_));
     start_log(cli.verbose, is_agent);
     let env = Environment::of_process();
-    let mut out = Output::default();
+    let mut out = Output {
+        stdout: std::io::stdout(),
+        reader_left: false,
+    };
     let result = if is_agent {
         // The agent's tasks end in order by themselves: it handles its signals.
         tokio::runtime::Builder::new_multi_thread()
@@ -69,15 +72,6 @@ fn main() -> ExitCode {
 struct Output {
     stdout: std::io::Stdout,
     reader_left: bool,
-}
-
-impl Default for Output {
-    fn default() -> Self {
-        Self {
-            stdout: std::io::stdout(),
-            reader_left: false,
-        }
-    }
 }
 
 impl Output {

@@ -3,10 +3,15 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command as Process, Stdio};
+use std::sync::mpsc;
+use std::thread::spawn;
+use std::time::Duration;
 
 use assert_cmd::Command;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 #[path = "support/etcd.rs"]
@@ -342,8 +347,14 @@ fn watch_ends_by_sigpipe_for_its_reader_alone() {
     assert_ne!(ignored & (1 << (libc::SIGPIPE - 1)), 0, "{status}");
     watch.lines = None;
     put_leased(&etcd, "10.5.8.0-24", &vxlan("192.0.2.8", 8), 86_400);
-    let ended = watch.child.wait().unwrap();
-    assert_eq!(ended.signal(), Some(libc::SIGPIPE), "{ended}");
+    let child = Id::Pid(Pid::from_raw(watch.child.id().cast_signed()));
+    let (tell, told) = mpsc::channel();
+    spawn(move || tell.send(waitid(child, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)));
+    let ended = told.recv_timeout(Duration::from_secs(10)).expect("an end");
+    assert!(
+        matches!(ended, Ok(WaitStatus::Signaled(_, Signal::SIGPIPE, _))),
+        "{ended:?}"
+    );
 }
 
 #[test]
