@@ -1,9 +1,12 @@
 //! Networks mixed with the real flanneld, in both directions, with restarts of either side and the
-//! replacement of one by the other. Needs `FLANNELD=/path/to/flanneld` (0.20 or later).
+//! replacement of one by the other; streams and datagrams compared byte for byte, diagnosed as healthy. Needs
+//! `FLANNELD=/path/to/flanneld` (0.20 or later).
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod lab;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use lab::{Agent, Etcd, Host, Lab, init_network, until};
@@ -24,6 +27,59 @@ fn connected(lab: &Lab) {
     }
 }
 
+/// `diagnose` and `leases` take a node of the other kind for what it is: nothing is wrong with it.
+#[track_caller]
+fn healthy(host: &Host, etcd: &Etcd) {
+    let (url, env) = (etcd.url(), host.subnet_file());
+    let env = env.to_str().unwrap();
+    let command = ["--etcd-endpoints", &url, "diagnose", "--subnet-file", env];
+    let report = host.flannelctl(&command).expect(0);
+    assert!(report.stdout.contains("healthy"), "{report:#?}");
+    let leases = host
+        .flannelctl(&["--etcd-endpoints", &url, "leases"])
+        .expect(0);
+    let fine = leases.stdout.lines().filter(|line| line.ends_with(" ok"));
+    assert_eq!(fine.count(), 2, "{leases:#?}");
+}
+
+/// Bytes of a stream, which takes whole packets of 64 KiB where the data path has them.
+const STREAM: usize = 20 << 20;
+/// Datagrams as small as can be, of the MTU and one more, and in fragments.
+const SIZES: [usize; 6] = [0, 1, 1400, 1444, 1445, 60_000];
+
+/// A stream and datagrams of all sizes, compared byte for byte at the far end.
+#[track_caller]
+fn unchanged(from: &Host, to: &Host) {
+    let data: Vec<u8> = (0..STREAM).map(|at| (at * 31 + at / 251) as u8).collect();
+    let address = (to.inside(), 7000);
+    let listener = to.within(|| TcpListener::bind(address).unwrap());
+    let mut near = from.within(|| TcpStream::connect(address).unwrap());
+    near.set_write_timeout(Some(SOON)).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    far.set_read_timeout(Some(SOON)).unwrap();
+    let mut came = Vec::with_capacity(STREAM);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            near.write_all(&data).unwrap();
+            near.shutdown(Shutdown::Write).unwrap();
+        });
+        far.read_to_end(&mut came).unwrap();
+    });
+    assert!(came == data, "{} bytes came, or others", came.len());
+
+    let far = to.within(|| UdpSocket::bind(address).unwrap());
+    far.set_read_timeout(Some(SOON)).unwrap();
+    let near = from.within(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    near.connect(address).unwrap();
+    let mut buffer = vec![0; 1 << 16];
+    for (round, size) in (0..20).flat_map(|round| SIZES.map(|size| (round, size))) {
+        let sent = &data[round..round + size];
+        near.send(sent).unwrap();
+        let len = far.recv(&mut buffer).unwrap();
+        assert!(&buffer[..len] == sent, "{len} of {size} bytes, or others");
+    }
+}
+
 fn mixed(backend: &str, survives: bool) {
     let lab = Lab::new(2);
     let etcd = lab.etcd();
@@ -33,10 +89,18 @@ fn mixed(backend: &str, survives: bool) {
     let mut daemon = flanneld(theirs, &etcd);
     agent.ready();
     daemon.ready();
-    ours.stand_in_for_docker();
-    theirs.stand_in_for_docker();
+    for host in [ours, theirs] {
+        host.stand_in_for_docker();
+        // Docker does that.
+        host.sysctl("net/ipv4/ip_forward", "1");
+    }
     connected(&lab);
     let subnets = [ours.subnet(), theirs.subnet()];
+    for host in [ours, theirs] {
+        healthy(host, &etcd);
+    }
+    unchanged(ours, theirs);
+    unchanged(theirs, ours);
 
     let ping = ours.ping(theirs.inside());
     ping.answered(5, SOON);
