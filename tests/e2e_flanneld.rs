@@ -42,6 +42,33 @@ fn healthy(host: &Host, etcd: &Etcd) {
     assert_eq!(fine.count(), 2, "{leases:#?}");
 }
 
+/// What a host of either kind shows to others: its lease without the random MAC, its subnet file, its firewall rules;
+/// `OWN` stands for its subnet and address.
+fn shown(host: &Host, etcd: &Etcd) -> Vec<String> {
+    let (address, base) = (host.address.to_string(), host.base().to_string());
+    let leases = etcd.subnets().into_iter().map(|(_, lease)| lease);
+    let mut lines: Vec<String> = leases.filter(|lease| lease.contains(&address)).collect();
+    let file = std::fs::read_to_string(host.subnet_file()).unwrap();
+    lines.extend(file.lines().map(str::to_owned));
+    let rules = host.run::<&str>("iptables-save", &[]);
+    lines.extend(
+        rules
+            .lines()
+            .filter(|line| line.starts_with("-A"))
+            .map(str::to_owned),
+    );
+    let inside = host.inside().to_string();
+    for line in &mut lines {
+        for own in [&address, &base, &inside] {
+            *line = line.replace(own, "OWN");
+        }
+        if let Some((before, _)) = line.split_once("\"VtepMAC\"") {
+            *line = before.to_owned();
+        }
+    }
+    lines
+}
+
 /// Bytes of a stream, which takes whole packets of 64 KiB where the data path has them.
 const STREAM: usize = 20 << 20;
 /// Datagrams as small as can be, of the MTU and one more, and in fragments.
@@ -99,6 +126,11 @@ fn mixed(backend: &str, survives: bool) {
     for host in [ours, theirs] {
         healthy(host, &etcd);
     }
+    until("the same from both kinds", SOON, || {
+        let both = [ours, theirs].map(|host| shown(host, &etcd));
+        // A lease, 4 lines of the file, 10 rules.
+        (both[0] == both[1] && both[0].len() == 15).then_some(())
+    });
     unchanged(ours, theirs);
     unchanged(theirs, ours);
 
