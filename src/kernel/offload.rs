@@ -1,5 +1,5 @@
 //! What a device leaves to its hardware: segmentation and checksums. A veth has no hardware and hands giant packets
-//! over; without its offloads it carries what a cable would.
+//! over; without its offloads it carries what a cable would, and merges what comes (GRO) as a network card's driver does.
 
 #![allow(unsafe_code)]
 
@@ -10,9 +10,9 @@ use socket2::{Domain, Socket, Type};
 
 /// `SIOCETHTOOL` of linux/sockios.h.
 const SIOCETHTOOL: u16 = 0x8946;
-/// `ETHTOOL_SGSO`, `ETHTOOL_STSO`, `ETHTOOL_STXCSUM` of linux/ethtool.h: generic segmentation, TCP's, checksums
-/// (without which no other segmentation is left).
-const SWITCHES: [u32; 3] = [0x24, 0x1f, 0x17];
+/// Commands of linux/ethtool.h and what each sets. Off: `ETHTOOL_SGSO`, `ETHTOOL_STSO`, `ETHTOOL_STXCSUM`, which are generic
+/// segmentation, TCP's, checksums (without which no other segmentation is left). On: `ETHTOOL_SGRO`, merging.
+const SWITCHES: [(u32, u32); 4] = [(0x24, 0), (0x1f, 0), (0x17, 0), (0x2c, 1)];
 
 /// `struct ethtool_value`.
 #[repr(C)]
@@ -21,15 +21,15 @@ struct Value {
     data: u32,
 }
 
-/// Switches the sending offloads of a device in the calling thread's namespace off, so that packets of at most its
-/// MTU leave it, with their checksums.
+/// Makes a device in the calling thread's namespace the end of a wire: packets of at most its MTU leave it, with their
+/// checksums, and those that come are merged.
 ///
 /// # Errors
 /// No such device, no CAP_NET_ADMIN.
-pub fn switch_off(device: &str) -> io::Result<()> {
+pub fn make_wire(device: &str) -> io::Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    for command in SWITCHES {
-        let mut value = Value { command, data: 0 };
+    for (command, data) in SWITCHES {
+        let mut value = Value { command, data };
         // SAFETY: an ifreq is plain data, for which all zeros is a value.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         // The last byte stays zero.

@@ -108,7 +108,7 @@ fn plug_in(switch: &Host, host: &Host, cable: Cable) -> Result<(), LabError> {
     })?;
     if cable == Cable::Wire {
         for (place, device) in [(switch, host.name()), (host, UPLINK)] {
-            let done = place.namespace().run(|| offload::switch_off(device));
+            let done = place.namespace().run(|| offload::make_wire(device));
             done.flatten().map_err(|source| LabError::Offload {
                 host: place.name().to_owned(),
                 device: device.to_owned(),
