@@ -71,7 +71,7 @@ fn shown(host: &Host, etcd: &Etcd) -> Vec<String> {
 
 /// Bytes of a stream, which takes whole packets of 64 KiB where the data path has them.
 const STREAM: usize = 20 << 20;
-/// Datagrams as small as can be, of the MTU and one more, and in fragments.
+/// Datagrams as small as can be, of the udp backend's MTU and one more, and in many fragments.
 const SIZES: [usize; 6] = [0, 1, 1400, 1444, 1445, 60_000];
 
 /// A stream and datagrams of all sizes, compared byte for byte at the far end.

@@ -10,8 +10,8 @@ use socket2::{Domain, Socket, Type};
 
 /// `SIOCETHTOOL` of linux/sockios.h.
 const SIOCETHTOOL: u16 = 0x8946;
-/// Commands of linux/ethtool.h and what each sets. Off: `ETHTOOL_SGSO`, `ETHTOOL_STSO`, `ETHTOOL_STXCSUM`, which are generic
-/// segmentation, TCP's, checksums (without which no other segmentation is left). On: `ETHTOOL_SGRO`, merging.
+/// Commands of linux/ethtool.h and what each sets. Off: `ETHTOOL_SGSO`, `ETHTOOL_STSO`, `ETHTOOL_STXCSUM`, which are
+/// generic segmentation, TCP's, checksums (without which no other segmentation is left). On: `ETHTOOL_SGRO`, merging.
 const SWITCHES: [(u32, u32); 4] = [(0x24, 0), (0x1f, 0), (0x17, 0), (0x2c, 1)];
 
 /// `struct ethtool_value`.

@@ -27,8 +27,8 @@ pub enum LabError {
         /// What, and why.
         source: kernel::Error,
     },
-    /// An offload cannot be switched off.
-    #[error("{host}: cannot switch the offloads of {device} off: {source}")]
+    /// An offload cannot be switched.
+    #[error("{host}: cannot switch the offloads of {device}: {source}")]
     Offload {
         /// Where.
         host: String,

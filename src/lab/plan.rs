@@ -32,7 +32,7 @@ pub enum Cable {
     /// veth as it is: giant packets are handed over whole, without checksums.
     #[default]
     Veth,
-    /// As a cable between machines: packets of at most the MTU, with checksums.
+    /// As a cable between machines: packets of at most the MTU, with checksums, merged where they arrive.
     Wire,
 }
 
