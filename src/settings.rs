@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::cli::{AgentArgs, EtcdArgs};
 use crate::exit::Failure;
-use crate::forward::UdpOptions;
+use crate::forward::{LONGEST_BUSY_POLL, UdpOptions};
 use crate::plan::interface::InterfaceWish;
 use crate::registry::{EtcdOptions, Secret};
 
@@ -333,6 +333,15 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
                     }
                 })?
                 .flatten(),
+            busy_poll: look
+                .parsed("udp-busy-poll", args.udp_busy_poll.clone(), |text| {
+                    match humantime::parse_duration(text) {
+                        Ok(time) if time <= LONGEST_BUSY_POLL => Ok(time),
+                        Ok(_) => Err("use at most 10ms, for example 200us".into()),
+                        Err(error) => Err(format!("{error}; use for example 200us, or 0s")),
+                    }
+                })?
+                .unwrap_or_default(),
         },
         diagnose: look
             .parsed("diagnose", args.diagnose.clone(), |text| match text {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use lab::{Lab, until};
-use udp::{FAST, Node, PLAIN, pair, ping};
+use udp::{AWAKE, FAST, Node, PLAIN, pair, ping};
 
 struct Counting;
 
@@ -48,9 +48,9 @@ static ALLOCATOR: Counting = Counting;
 #[ignore = "needs root: network namespaces and a TUN device; iperf3"]
 fn no_packet_costs_an_allocation() {
     let _alone = ALONE.lock();
-    for wish in [FAST, PLAIN] {
+    for path in [FAST, PLAIN, AWAKE] {
         let lab = Lab::new(2);
-        let (a, b) = pair(&lab, wish);
+        let (a, b) = pair(&lab, path);
         let kinds = [&["-P", "3", "--bidir"][..], &["-u", "-b", "0", "-l", "100"]];
         for (port, kind) in ["5201", "5202"].into_iter().zip(kinds) {
             let mut server = b.container.command("iperf3");
@@ -96,22 +96,33 @@ fn wait_for(node: &Node, more: u64) {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
     let _alone = ALONE.lock();
-    let lab = Lab::new(2);
-    let (a, b) = pair(&lab, FAST);
-    assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
-    for state in ["up", "down"] {
-        a.host.ip(&format!("link set {} {state}", a.device));
-        let (before, begin) = (pump_nanoseconds(), Instant::now());
-        until("a second", Duration::from_secs(5), || {
-            (begin.elapsed() > Duration::from_secs(1)).then_some(())
-        });
-        let spent = Duration::from_nanos(pump_nanoseconds() - before);
-        assert!(spent < Duration::from_millis(20), "{state}: {spent:?}");
+    for path in [FAST, AWAKE] {
+        let lab = Lab::new(2);
+        let (a, b) = pair(&lab, path);
+        // So close together that a thread that may waits awake.
+        let args = [
+            "-n",
+            "-q",
+            "-f",
+            "-c",
+            "500",
+            &b.tunnel_address().to_string(),
+        ];
+        assert!(a.host.run("ping", &args).contains(" 0% packet loss"));
+        for state in ["up", "down"] {
+            a.host.ip(&format!("link set {} {state}", a.device));
+            let (before, begin) = (pump_nanoseconds(), Instant::now());
+            until("a second", Duration::from_secs(5), || {
+                (begin.elapsed() > Duration::from_secs(1)).then_some(())
+            });
+            let spent = Duration::from_nanos(pump_nanoseconds() - before);
+            assert!(spent < Duration::from_millis(20), "{state}: {spent:?}");
+        }
+        a.host.ip(&format!("link set {} up", a.device));
+        a.host
+            .ip(&format!("route add 10.5.0.0/16 dev {}", a.device));
+        assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
     }
-    a.host.ip(&format!("link set {} up", a.device));
-    a.host
-        .ip(&format!("route add 10.5.0.0/16 dev {}", a.device));
-    assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
 }
 
 /// Processor time of all pumps' threads of this process.

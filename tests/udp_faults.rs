@@ -211,6 +211,7 @@ fn a_deleted_device_comes_back_under_its_name() {
             bind: SocketAddrV4::new(host.address, PORT),
             tunnel_address: Ipv4Addr::new(10, 5, 1, 0),
             accept: Accept::Peers,
+            busy_poll: Duration::ZERO,
         };
         let cancel = cancel.clone();
         // A thread that is born here stays in this namespace.
@@ -262,10 +263,11 @@ fn what_is_in_the_way_is_named() {
     a.host.within(|| {
         let start = |bind: SocketAddrV4| {
             let config = PumpConfig {
-                tun: Tun::open(FAST).unwrap(),
+                tun: Tun::open(FAST.wish).unwrap(),
                 bind,
                 tunnel_address: Ipv4Addr::new(10, 5, 1, 0),
                 accept: Accept::Peers,
+                busy_poll: Duration::ZERO,
             };
             Pump::start(config, Arc::default(), Arc::default())
                 .err()
@@ -282,11 +284,17 @@ fn what_is_in_the_way_is_named() {
             text.contains("203.0.113.1:8285: the address is not on this host"),
             "{text}"
         );
-        let text = Tun::open_named("flannel0", FAST).err().unwrap().to_string();
+        let text = Tun::open_named("flannel0", FAST.wish)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(text.contains("flannel0 is taken"), "{text}");
-        let text = Tun::open_named("eth0", FAST).err().unwrap().to_string();
+        let text = Tun::open_named("eth0", FAST.wish)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(text.contains("eth0 is taken"), "{text}");
-        let text = Tun::open_named("a-name-that-is-too-long", FAST)
+        let text = Tun::open_named("a-name-that-is-too-long", FAST.wish)
             .err()
             .unwrap()
             .to_string();

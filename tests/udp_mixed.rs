@@ -40,9 +40,9 @@ fn mixed_traffic_arrives_unchanged() {
     });
     let data = data();
     // Most of the time for the path that can go wrong in more ways.
-    for (name, wish, share) in [("offload", FAST, 4), ("plain", PLAIN, 1)] {
+    for (name, path, share) in [("offload", FAST, 4), ("plain", PLAIN, 1)] {
         let lab = Lab::new(2);
-        let (a, b) = pair(&lab, wish);
+        let (a, b) = pair(&lab, path);
         let end = Instant::now() + Duration::from_secs(seconds) * share / 5;
         let (streams, datagrams) = traffic(&a, &b, &data, end);
         println!(

@@ -13,9 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use flannelctl::forward::{Reason, Table};
-use flannelctl::kernel::tun::TunWish;
 use lab::{Lab, until};
-use udp::{FAST, Node, PLAIN, PORT, pair, ping};
+use udp::{AWAKE, FAST, Node, PLAIN, PLAIN_QUEUES, PORT, Path, QUEUES, pair, ping};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -34,14 +33,20 @@ fn they_do_so_without_offload() {
 #[test]
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn they_do_so_over_several_queues() {
-    for offload in [true, false] {
-        everything_passes(TunWish { offload, queues: 3 });
+    for path in [QUEUES, PLAIN_QUEUES] {
+        everything_passes(path);
     }
 }
 
-fn everything_passes(wish: TunWish) {
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device"]
+fn they_do_so_awake() {
+    everything_passes(AWAKE);
+}
+
+fn everything_passes(path: Path) {
     let lab = Lab::new(2);
-    let (a, b) = pair(&lab, wish);
+    let (a, b) = pair(&lab, path);
     // Container to container: one hop on each host's stack and one for each end of the tunnel.
     let text = ping(&a.container, b.container_address(), &[]);
     assert!(text.contains("ttl=60"), "{text}");
@@ -173,9 +178,9 @@ fn the_wire_carries_one_raw_packet_a_datagram() {
 #[test]
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn a_narrow_path_fragments_and_is_told() {
-    for wish in [FAST, PLAIN] {
+    for path in [FAST, PLAIN] {
         let lab = Lab::new(2);
-        let (a, b) = pair(&lab, wish);
+        let (a, b) = pair(&lab, path);
         // As if a router had said so.
         let there = b.host.address;
         a.host.ip(&format!("route add {there} dev eth0 mtu 1300"));
@@ -189,7 +194,7 @@ fn a_narrow_path_fragments_and_is_told() {
         );
         transfer(&a, &b);
         datagrams(&a, &b);
-        if wish.offload {
+        if path.wish.offload {
             // 1300 without the outer headers: the sender has learnt it.
             let route = a
                 .container

@@ -340,6 +340,7 @@ pub fn udp_settings(base: &Goal, options: UdpOptions) -> Option<UdpSettings> {
         bind: SocketAddrV4::new(base.host.ext.address, port),
         tunnel_address: base.own?.addr(),
         accept: options.accept,
+        busy_poll: options.busy_poll,
     })
 }
 

@@ -82,6 +82,11 @@ pub struct AgentArgs {
     #[arg(long, value_name = "N")]
     pub udp_queues: Option<String>,
 
+    /// udp: while packets come closer together than this, look for the next one instead of sleeping: shorter
+    /// round trips, for up to two busy processors a queue (for example 200us; at most 10ms) [default: 0s].
+    #[arg(long, value_name = "DURATION")]
+    pub udp_busy_poll: Option<String>,
+
     /// Remove everything that the agent made on this host (devices, routes, rules, subnet file) and exit.
     #[arg(long)]
     pub cleanup: bool,

@@ -3,6 +3,7 @@
 //! per packet.
 
 use std::num::NonZero;
+use std::time::Duration;
 
 pub mod coalesce;
 pub mod counters;
@@ -15,6 +16,9 @@ pub use counters::{Counters, Offload, Reason};
 pub use decide::Accept;
 pub use table::{Peer, Table};
 
+/// Longest `UdpOptions::busy_poll`: a thread that looks for so long still notices at once that it is to stop.
+pub const LONGEST_BUSY_POLL: Duration = Duration::from_millis(10);
+
 /// How the udp data path works, as far as the admin chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpOptions {
@@ -24,6 +28,8 @@ pub struct UdpOptions {
     pub accept: Accept,
     /// Queues of the device, each with a pair of threads; `None` = as the processors are.
     pub queues: Option<NonZero<u8>>,
+    /// How long the threads look for the next packet before they sleep; zero: not at all.
+    pub busy_poll: Duration,
 }
 
 impl Default for UdpOptions {
@@ -32,6 +38,7 @@ impl Default for UdpOptions {
             offload: true,
             accept: Accept::default(),
             queues: None,
+            busy_poll: Duration::ZERO,
         }
     }
 }

@@ -140,18 +140,24 @@ impl ReceiveBatch {
         self.parts.len() * self.slot
     }
 
-    /// Waits for a message, receives what else is there, `most` messages at most, and returns how many came.
+    /// Receives what is there, `most` messages at most, and returns how many came; where there is none, waits
+    /// for one if it is to.
     ///
     /// # Errors
-    /// `Interrupted` by a signal; else what the kernel said.
+    /// `WouldBlock` when there is none and it is not to wait; `Interrupted` by a signal; else what the kernel said.
     pub fn receive(
         &mut self,
         socket: &impl AsFd,
         buffer: &mut [u8],
         most: usize,
+        wait: bool,
     ) -> io::Result<usize> {
         self.headers.clear();
-        self.call(socket, buffer, most, libc::MSG_WAITFORONE)
+        let flags = match wait {
+            true => libc::MSG_WAITFORONE,
+            false => libc::MSG_DONTWAIT,
+        };
+        self.call(socket, buffer, most, flags)
     }
 
     /// Receives what is there, `most` messages at most, behind those that came since `receive`, and returns how
@@ -282,7 +288,7 @@ mod tests {
             for text in ["one", "three", round, "more than a slot holds", "the fifth"] {
                 send(text).unwrap();
             }
-            assert_eq!(batch.receive(&receiver, &mut buffer, 2).unwrap(), 2);
+            assert_eq!(batch.receive(&receiver, &mut buffer, 2, true).unwrap(), 2);
             assert!(batch.message(2).is_none());
             assert_eq!(batch.receive_more(&receiver, &mut buffer, 1).unwrap(), 1);
             assert_eq!(batch.receive_more(&receiver, &mut buffer, 9).unwrap(), 1);
@@ -299,12 +305,15 @@ mod tests {
                 (b"more than a slot", true),
             ];
             assert_eq!(texts, want);
-            assert_eq!(batch.receive(&receiver, &mut buffer, 4).unwrap(), 1);
+            assert_eq!(batch.receive(&receiver, &mut buffer, 4, false).unwrap(), 1);
             let none = batch.receive_more(&receiver, &mut buffer, 1).unwrap_err();
             assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
             let last = batch.message(0).unwrap();
             assert_eq!(last.span.of(&buffer).unwrap(), b"the fifth");
             assert!(batch.message(1).is_none());
+            let none = batch.receive(&receiver, &mut buffer, 4, false).unwrap_err();
+            assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+            assert!(batch.message(0).is_none());
         }
     }
 }

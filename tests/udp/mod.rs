@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use flannelctl::agent::pump::{Pump, PumpConfig};
@@ -15,16 +16,31 @@ use crate::lab::{Host, Lab, Net};
 
 pub const PORT: u16 = 8285;
 
+/// What a pump is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Path {
+    pub wish: TunWish,
+    pub busy_poll: Duration,
+}
+
+impl Path {
+    const fn new(offload: bool, queues: usize, busy_poll: Duration) -> Self {
+        Self {
+            wish: TunWish { offload, queues },
+            busy_poll,
+        }
+    }
+}
+
 /// As on a host with few processors.
-pub const FAST: TunWish = TunWish {
-    offload: true,
-    queues: 1,
-};
+pub const FAST: Path = Path::new(true, 1, Duration::ZERO);
 /// Each packet alone.
-pub const PLAIN: TunWish = TunWish {
-    offload: false,
-    queues: 1,
-};
+pub const PLAIN: Path = Path::new(false, 1, Duration::ZERO);
+/// As with more processors.
+pub const QUEUES: Path = Path::new(true, 3, Duration::ZERO);
+pub const PLAIN_QUEUES: Path = Path::new(false, 3, Duration::ZERO);
+/// Waits awake for a while.
+pub const AWAKE: Path = Path::new(true, 1, Duration::from_micros(300));
 
 /// A host with a pump.
 pub struct Node {
@@ -40,20 +56,21 @@ pub struct Node {
 
 impl Node {
     /// Host `number` (from 0) of the lab gets 10.5.(number+1).0/24. No peer is known yet.
-    pub fn new(lab: &Lab, number: u8, wish: TunWish) -> Self {
+    pub fn new(lab: &Lab, number: u8, path: Path) -> Self {
         let host = lab.node(number.into()).clone();
         host.sysctl("net/ipv4/ip_forward", "1");
         let subnet = number + 1;
         let table: Arc<ArcSwap<Table>> = Arc::default();
         let counters: Arc<Counters> = Arc::default();
         let (pump, device) = host.within(|| {
-            let tun = Tun::open(wish).unwrap();
+            let tun = Tun::open(path.wish).unwrap();
             let device = tun.name().to_owned();
             let config = PumpConfig {
                 tun,
                 bind: SocketAddrV4::new(host.address, PORT),
                 tunnel_address: Ipv4Addr::new(10, 5, subnet, 0),
                 accept: Accept::Peers,
+                busy_poll: path.busy_poll,
             };
             let pump = Pump::start(config, Arc::clone(&table), Arc::clone(&counters)).unwrap();
             (pump, device)
@@ -118,8 +135,8 @@ fn container(host: &Host, number: u8) -> Host {
 }
 
 /// Two nodes that know each other.
-pub fn pair(lab: &Lab, wish: TunWish) -> (Node, Node) {
-    let (a, b) = (Node::new(lab, 0, wish), Node::new(lab, 1, wish));
+pub fn pair(lab: &Lab, path: Path) -> (Node, Node) {
+    let (a, b) = (Node::new(lab, 0, path), Node::new(lab, 1, path));
     a.table.store(Arc::new(Table::new([b.peer()])));
     b.table.store(Arc::new(Table::new([a.peer()])));
     (a, b)

@@ -25,6 +25,8 @@ pub struct UdpSettings {
     pub tunnel_address: Ipv4Addr,
     /// Whose datagrams are accepted.
     pub accept: Accept,
+    /// How long the threads look for the next packet before they sleep; zero: not at all.
+    pub busy_poll: Duration,
 }
 
 /// The device as it is now. A new generation needs its address, MTU and routes again.
@@ -105,6 +107,7 @@ impl UdpBackend {
                 bind: settings.bind,
                 tunnel_address: settings.tunnel_address,
                 accept: settings.accept,
+                busy_poll: settings.busy_poll,
             };
             Pump::start(config, Arc::clone(&table), Arc::clone(&counters))
         };

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::busy_poll::BusyPoll;
 use super::errors::Errors;
 use super::{Ended, Lane, device_end};
 use crate::forward::coalesce::Coalescer;
@@ -18,6 +19,8 @@ use crate::packet::{Span, ipv4};
 
 /// Messages a batch while they are small.
 const BATCH: usize = 64;
+/// Messages a batch after one that came alone: room for more costs time, even unused.
+const SMALL_BATCH: usize = 4;
 /// Messages a batch while they are large: what the processor's cache holds.
 const LARGE_BATCH: usize = 2;
 /// Messages more that a batch of large ones takes in while its last run may go on: the largest packet of TCP is more
@@ -41,6 +44,7 @@ struct Inbox<'a> {
     buffer: Vec<u8>,
     batch: ReceiveBatch,
     most: usize,
+    next: BusyPoll,
     coalescer: Coalescer,
     memory: WriteMemory,
     errors: Errors,
@@ -55,6 +59,7 @@ impl<'a> Inbox<'a> {
             buffer: vec![0; batch.buffer_len()],
             batch,
             most: BATCH,
+            next: BusyPoll::new(lane.busy_poll),
             coalescer: Coalescer::new(PACKETS, device.tso, device.uso),
             memory: WriteMemory::default(),
             errors: Errors::new(),
@@ -65,7 +70,9 @@ impl<'a> Inbox<'a> {
         let mut failures = 0;
         while !self.lane.stopping.load(Relaxed) {
             let most = self.most;
-            let came = match self.batch.receive(self.lane.socket, &mut self.buffer, most) {
+            let (batch, socket, buffer) = (&mut self.batch, self.lane.socket, &mut self.buffer);
+            let receive = |wait| batch.receive(socket, buffer, most, wait);
+            let came = match self.next.next(receive) {
                 Ok(came) => came,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // An error of the network that the socket passes on; it is taken back by being read.
@@ -84,9 +91,10 @@ impl<'a> Inbox<'a> {
                 if most == LARGE_BATCH && came == most {
                     self.take_in_run_end(came);
                 }
-                self.most = match bytes / came >= LARGE {
-                    true => LARGE_BATCH,
-                    false => BATCH,
+                self.most = match came {
+                    _ if bytes / came >= LARGE => LARGE_BATCH,
+                    1 => SMALL_BATCH,
+                    _ => BATCH,
                 };
                 if let Err(error) = self.deliver() {
                     return device_end(error);

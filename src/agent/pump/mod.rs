@@ -1,8 +1,9 @@
 //! The udp backend's data path: a pair of threads for each queue of the TUN device and its UDP socket, which own
-//! their memory and block when there is nothing to do. What happens to a packet is `forward`'s to
+//! their memory and block when there is nothing to do (after a while awake, where the admin wants it). What happens to a packet is `forward`'s to
 //! say; how it is read and written is `kernel`'s. Nothing here allocates, locks or logs per packet.
 
 mod backend;
+mod busy_poll;
 mod errors;
 mod inbound;
 mod outbound;
@@ -13,6 +14,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -34,6 +36,8 @@ pub struct PumpConfig {
     pub tunnel_address: Ipv4Addr,
     /// Whose datagrams are accepted.
     pub accept: Accept,
+    /// How long its threads look for the next packet before they sleep; zero: not at all.
+    pub busy_poll: Duration,
 }
 
 /// Why a pump could not start.
@@ -81,6 +85,7 @@ struct Shared {
     counters: Arc<Counters>,
     tunnel_address: Ipv4Addr,
     accept: Accept,
+    busy_poll: Duration,
     offload: Offload,
     ended: watch::Sender<Option<Ended>>,
 }
@@ -120,7 +125,9 @@ impl Pump {
             .ok();
         let offload = probe(&config.tun, &sockets);
         counters.set_offload(offload);
-        tracing::info!(%offload, device = config.tun.name(), queues, "udp data path");
+        let awake = (!config.busy_poll.is_zero()).then_some(config.busy_poll);
+        let busy_poll = awake.map(tracing::field::debug);
+        tracing::info!(%offload, device = config.tun.name(), queues, busy_poll, "udp data path");
         let (sender, ended) = watch::channel(None);
         let shared = Arc::new(Shared {
             tun: config.tun,
@@ -131,6 +138,7 @@ impl Pump {
             counters,
             tunnel_address: config.tunnel_address,
             accept: config.accept,
+            busy_poll: config.busy_poll,
             offload,
             ended: sender,
         });

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::busy_poll::BusyPoll;
 use super::errors::Errors;
 use super::{Ended, Lane, device_end};
 use crate::forward::decide::{self, Outbound};
@@ -37,6 +38,7 @@ struct Outbox<'a> {
     lane: &'a Lane<'a>,
     /// Packets as they were read, then headers of pieces.
     buffer: Vec<u8>,
+    next: BusyPoll,
     headers_used: usize,
     grouper: Grouper,
     sender: Sender<'a>,
@@ -50,6 +52,7 @@ impl<'a> Outbox<'a> {
         Self {
             lane,
             buffer: vec![0; PACKETS + HEADERS],
+            next: BusyPoll::new(lane.busy_poll),
             headers_used: 0,
             grouper,
             sender: Sender {
@@ -87,9 +90,13 @@ impl<'a> Outbox<'a> {
             let Some(room) = self.buffer.get_mut(start..start + SLOT) else {
                 break;
             };
-            let read = match wait {
+            let mut read = |wait| match wait {
                 true => lane.tun.read_or_wait(room),
                 false => lane.tun.read(room),
+            };
+            let read = match wait {
+                true => self.next.next(read),
+                false => read(false),
             };
             match read {
                 Ok(len) => {
