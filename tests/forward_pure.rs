@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, PacketBuilder};
-use flannelctl::forward::decide::{Inbound, Outbound, inbound, outbound};
+use flannelctl::forward::decide::{Inbound, Outbound, Sender, outbound};
 use flannelctl::forward::{Accept, Peer, Reason, Table};
 use flannelctl::packet::{Ipv4, icmp, ipv4};
 use ipnet::Ipv4Net;
@@ -80,6 +80,22 @@ proptest! {
     }
 
     #[test]
+    fn a_row_of_datagrams_is_judged_as_each_alone(
+        row in proptest::collection::vec((0_usize..6, 0_u8..3), 1..30), any in any::<bool>(), sender in 0_usize..3,
+    ) {
+        let table = two_peers();
+        let sources = [[10, 5, 26, 2], [10, 5, 26, 3], [10, 5, 57, 2], [192, 0, 2, 11], [192, 0, 2, 12], [8, 8, 8, 8]];
+        let address = ["192.0.2.11", "192.0.2.12", "192.0.2.99"][sender].parse().unwrap();
+        let accept = if any { Accept::Any } else { Accept::Peers };
+        let mut together = Sender::new(address, &table, accept);
+        for (source, ttl) in row {
+            let packet = udp_packet(sources[source], [10, 5, 77, 2], ttl, 8);
+            let alone = Sender::new(address, &table, accept).judge(&packet);
+            prop_assert_eq!(together.judge(&packet), alone);
+        }
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), first in 0x40_u8..0x50, real_len in any::<bool>()) {
         let mut bytes = bytes;
         if let Some(byte) = bytes.first_mut() {
@@ -92,8 +108,8 @@ proptest! {
         let table = Table::new([peer("0.0.0.0/0", "192.0.2.1")]);
         for table in [&table, &Table::default()] {
             outbound(&bytes, table);
-            inbound(&bytes, Ipv4Addr::new(192, 0, 2, 1), table, Accept::Peers);
-            inbound(&bytes, Ipv4Addr::new(192, 0, 2, 1), table, Accept::Any);
+            Sender::new(Ipv4Addr::new(192, 0, 2, 1), table, Accept::Peers).judge(&bytes);
+            Sender::new(Ipv4Addr::new(192, 0, 2, 1), table, Accept::Any).judge(&bytes);
         }
         if let Ok(packet) = Ipv4::parse(&bytes) {
             prop_assert_eq!(packet.payload().len() + packet.header_len(), bytes.len());
@@ -252,12 +268,7 @@ fn inbound_verdicts() {
     let peer: Ipv4Addr = "192.0.2.11".parse().unwrap();
     let stranger: Ipv4Addr = "192.0.2.99".parse().unwrap();
     let judge = |source, ttl, sender, accept| {
-        inbound(
-            &udp_packet(source, [10, 5, 77, 2], ttl, 8),
-            sender,
-            &table,
-            accept,
-        )
+        Sender::new(sender, &table, accept).judge(&udp_packet(source, [10, 5, 77, 2], ttl, 8))
     };
     let dropped = |reason| Inbound::Drop(reason, None);
     // Its subnet, its tunnel address, its public address.
@@ -299,7 +310,7 @@ fn inbound_verdicts() {
     let spoil = |at: usize, value: u8| {
         let mut bytes = good.clone();
         bytes[at] = value;
-        inbound(&bytes, peer, &table, Accept::Peers)
+        Sender::new(peer, &table, Accept::Peers).judge(&bytes)
     };
     assert_eq!(spoil(0, 0x65), dropped(Reason::NotIpv4));
     assert_eq!(spoil(0, 0x44), dropped(Reason::HeaderLength));
@@ -309,7 +320,7 @@ fn inbound_verdicts() {
     assert_eq!(spoil(3, 19), dropped(Reason::TotalLength));
     for len in 0..20 {
         assert_eq!(
-            inbound(&good[..len], peer, &table, Accept::Peers),
+            Sender::new(peer, &table, Accept::Peers).judge(&good[..len]),
             dropped(Reason::Short)
         );
     }

@@ -4,7 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use flannelctl_fuzz::forward::decide::{Inbound, Outbound, inbound, outbound};
+use flannelctl_fuzz::forward::decide::{Inbound, Outbound, Sender, outbound};
 use flannelctl_fuzz::forward::{Accept, Peer, Table};
 use flannelctl_fuzz::packet::checksum::Sum;
 use flannelctl_fuzz::packet::{Ipv4, icmp, ipv4};
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             Outbound::Drop(_, error) => error,
             Outbound::Send(_) => None,
         },
-        match inbound(data, sender, &table, Accept::Peers) {
+        match Sender::new(sender, &table, Accept::Peers).judge(data) {
             Inbound::Drop(_, error) => error,
             Inbound::Deliver => None,
         },

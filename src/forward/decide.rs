@@ -80,30 +80,60 @@ pub fn outbound(packet: &[u8], table: &Table) -> Outbound {
     Outbound::Send(peer)
 }
 
-/// Judges one datagram's payload that came from `sender`.
-pub fn inbound(packet: &[u8], sender: Ipv4Addr, table: &Table, accept: Accept) -> Inbound {
-    if accept == Accept::Peers && !table.knows_sender(sender) {
-        return Inbound::Drop(Reason::UnknownSender, None);
-    }
-    let packet = match Ipv4::parse(packet) {
-        Ok(packet) => packet,
-        Err(malformed) => return Inbound::Drop(malformed.into(), None),
-    };
-    if accept == Accept::Peers && !belongs(packet.source(), sender, table) {
-        return Inbound::Drop(Reason::ForeignSource, None);
-    }
-    if packet.ttl() <= 1 {
-        let error = icmp::may_answer(&packet).then_some(icmp::Error::TimeExceeded);
-        return Inbound::Drop(Reason::TtlExceeded, error);
-    }
-    Inbound::Deliver
+/// Judges datagrams that came from one address. Many in a row from one inner source are looked up once.
+#[derive(Debug)]
+pub struct Sender<'a> {
+    address: Ipv4Addr,
+    table: &'a Table,
+    accept: Accept,
+    /// Some peer has this address, or anybody is accepted.
+    known: bool,
+    /// The latest inner source that is this peer's.
+    own: Option<Ipv4Addr>,
 }
 
-/// True when `source` is in a subnet of the peer at `sender` (its tunnel address is the base of that subnet) or is
-/// that peer's own public address.
-fn belongs(source: Ipv4Addr, sender: Ipv4Addr, table: &Table) -> bool {
-    source == sender
-        || table
-            .lookup(source)
-            .is_some_and(|peer| *peer.ip() == sender)
+impl<'a> Sender<'a> {
+    /// The table must be the one of the time when the datagrams came.
+    pub fn new(address: Ipv4Addr, table: &'a Table, accept: Accept) -> Self {
+        Self {
+            address,
+            table,
+            accept,
+            known: accept == Accept::Any || table.knows_sender(address),
+            own: None,
+        }
+    }
+
+    /// Judges one datagram's payload.
+    pub fn judge(&mut self, packet: &[u8]) -> Inbound {
+        if !self.known {
+            return Inbound::Drop(Reason::UnknownSender, None);
+        }
+        let packet = match Ipv4::parse(packet) {
+            Ok(packet) => packet,
+            Err(malformed) => return Inbound::Drop(malformed.into(), None),
+        };
+        let source = packet.source();
+        if self.accept == Accept::Peers && self.own != Some(source) {
+            if !self.owns(source) {
+                return Inbound::Drop(Reason::ForeignSource, None);
+            }
+            self.own = Some(source);
+        }
+        if packet.ttl() <= 1 {
+            let error = icmp::may_answer(&packet).then_some(icmp::Error::TimeExceeded);
+            return Inbound::Drop(Reason::TtlExceeded, error);
+        }
+        Inbound::Deliver
+    }
+
+    /// True when `source` is in a subnet of this peer (its tunnel address is the base of that subnet) or is its
+    /// own public address.
+    fn owns(&self, source: Ipv4Addr) -> bool {
+        source == self.address
+            || self
+                .table
+                .lookup(source)
+                .is_some_and(|peer| *peer.ip() == self.address)
+    }
 }

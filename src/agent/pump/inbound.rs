@@ -1,7 +1,6 @@
 //! UDP → TUN: receives what is there, writes what is accepted, runs of one flow together.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,8 +9,8 @@ use super::busy_poll::BusyPoll;
 use super::errors::Errors;
 use super::{Ended, Lane, device_end};
 use crate::forward::coalesce::Coalescer;
-use crate::forward::decide::{self, Inbound};
-use crate::forward::{Offload, Reason, Table};
+use crate::forward::decide::{Inbound, Sender};
+use crate::forward::{Offload, Reason};
 use crate::kernel::mmsg::ReceiveBatch;
 use crate::kernel::tun::{self, WriteMemory};
 use crate::packet::vnet::Gso;
@@ -136,10 +135,11 @@ impl<'a> Inbox<'a> {
                 self.lane.counters.received.drop(Reason::Truncated);
                 continue;
             }
+            let mut sender = Sender::new(message.from, &table, self.lane.accept);
             let mut at = message.span.start as usize;
             loop {
                 let len = message.size.min(message.span.end() - at);
-                self.judge(Span::new(at, len), message.from, &table);
+                self.judge(Span::new(at, len), &mut sender);
                 at += len;
                 if at >= message.span.end() {
                     break;
@@ -149,11 +149,11 @@ impl<'a> Inbox<'a> {
         bytes
     }
 
-    fn judge(&mut self, span: Span, from: Ipv4Addr, table: &Table) {
+    fn judge(&mut self, span: Span, sender: &mut Sender<'_>) {
         let Some(packet) = span.of_mut(&mut self.buffer) else {
             return;
         };
-        match decide::inbound(packet, from, table, self.lane.accept) {
+        match sender.judge(packet) {
             Inbound::Deliver => {
                 ipv4::decrement_ttl(packet);
                 self.coalescer.push(&self.buffer, span);
