@@ -99,6 +99,7 @@ fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
     for path in [FAST, AWAKE] {
         let lab = Lab::new(2);
         let (a, b) = pair(&lab, path);
+        assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
         // So close together that a thread that may waits awake.
         let args = [
             "-n",

@@ -38,6 +38,7 @@ pub const FAST: Path = Path::new(true, 1, Duration::ZERO);
 pub const PLAIN: Path = Path::new(false, 1, Duration::ZERO);
 /// As with more processors.
 pub const QUEUES: Path = Path::new(true, 3, Duration::ZERO);
+/// Each packet alone, as with more processors.
 pub const PLAIN_QUEUES: Path = Path::new(false, 3, Duration::ZERO);
 /// Waits awake for a while.
 pub const AWAKE: Path = Path::new(true, 1, Duration::from_micros(300));

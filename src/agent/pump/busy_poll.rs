@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_awake_only_after_a_packet_that_came_soon() {
+    fn a_packet_that_came_late_lets_it_sleep() {
         let mut next = BusyPoll::new(LIMIT);
         assert_eq!(calls(&mut next, 2 * LIMIT), (0, 1));
         assert_eq!(calls(&mut next, 2 * LIMIT), (0, 1));
@@ -95,11 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn awake_it_takes_what_comes_and_tells_errors() {
-        let mut next = BusyPoll {
-            limit: Duration::from_secs(60),
-            awake: true,
-        };
+    fn after_a_packet_that_came_soon_it_takes_what_comes_and_tells_errors() {
+        let mut next = BusyPoll::new(Duration::from_secs(60));
+        let first = next.next(|wait| {
+            assert!(wait);
+            Ok(())
+        });
+        first.unwrap();
         let mut left = 3;
         let came = next.next(|wait| {
             assert!(!wait);

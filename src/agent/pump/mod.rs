@@ -125,8 +125,8 @@ impl Pump {
             .ok();
         let offload = probe(&config.tun, &sockets);
         counters.set_offload(offload);
-        let awake = (!config.busy_poll.is_zero()).then_some(config.busy_poll);
-        let busy_poll = awake.map(tracing::field::debug);
+        let busy_poll =
+            (!config.busy_poll.is_zero()).then(|| tracing::field::debug(config.busy_poll));
         tracing::info!(%offload, device = config.tun.name(), queues, busy_poll, "udp data path");
         let (sender, ended) = watch::channel(None);
         let shared = Arc::new(Shared {

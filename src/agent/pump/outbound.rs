@@ -38,7 +38,7 @@ struct Outbox<'a> {
     lane: &'a Lane<'a>,
     /// Packets as they were read, then headers of pieces.
     buffer: Vec<u8>,
-    next: BusyPoll,
+    busy_poll: BusyPoll,
     headers_used: usize,
     grouper: Grouper,
     sender: Sender<'a>,
@@ -52,7 +52,7 @@ impl<'a> Outbox<'a> {
         Self {
             lane,
             buffer: vec![0; PACKETS + HEADERS],
-            next: BusyPoll::new(lane.busy_poll),
+            busy_poll: BusyPoll::new(lane.busy_poll),
             headers_used: 0,
             grouper,
             sender: Sender {
@@ -95,7 +95,7 @@ impl<'a> Outbox<'a> {
                 false => lane.tun.read(room),
             };
             let read = match wait {
-                true => self.next.next(read),
+                true => self.busy_poll.next(read),
                 false => read(false),
             };
             match read {
