@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::cli::{AgentArgs, EtcdArgs};
 use crate::exit::Failure;
-use crate::forward::{LONGEST_BUSY_POLL, UdpOptions};
+use crate::forward::{BUSY_POLL, LONGEST_BUSY_POLL, UdpOptions};
 use crate::plan::interface::InterfaceWish;
 use crate::registry::{EtcdOptions, Secret};
 
@@ -341,7 +341,7 @@ pub fn agent(args: &AgentArgs, env: &Environment) -> Result<AgentSettings, Failu
                         Err(error) => Err(format!("{error}; use for example 200us, or 0s")),
                     }
                 })?
-                .unwrap_or_default(),
+                .unwrap_or(BUSY_POLL),
         },
         diagnose: look
             .parsed("diagnose", args.diagnose.clone(), |text| match text {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use lab::{Lab, until};
-use udp::{AWAKE, FAST, Node, PLAIN, pair, ping};
+use udp::{ASLEEP, FAST, Node, PLAIN, pair, ping};
 
 struct Counting;
 
@@ -48,7 +48,7 @@ static ALLOCATOR: Counting = Counting;
 #[ignore = "needs root: network namespaces and a TUN device; iperf3"]
 fn no_packet_costs_an_allocation() {
     let _alone = ALONE.lock();
-    for path in [FAST, PLAIN, AWAKE] {
+    for path in [FAST, PLAIN, ASLEEP] {
         let lab = Lab::new(2);
         let (a, b) = pair(&lab, path);
         let kinds = [&["-P", "3", "--bidir"][..], &["-u", "-b", "0", "-l", "100"]];
@@ -96,7 +96,7 @@ fn wait_for(node: &Node, more: u64) {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
     let _alone = ALONE.lock();
-    for path in [FAST, AWAKE] {
+    for path in [FAST, ASLEEP] {
         let lab = Lab::new(2);
         let (a, b) = pair(&lab, path);
         assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));

@@ -211,7 +211,7 @@ fn a_deleted_device_comes_back_under_its_name() {
             bind: SocketAddrV4::new(host.address, PORT),
             tunnel_address: Ipv4Addr::new(10, 5, 1, 0),
             accept: Accept::Peers,
-            busy_poll: Duration::ZERO,
+            busy_poll: FAST.busy_poll,
         };
         let cancel = cancel.clone();
         // A thread that is born here stays in this namespace.
@@ -267,7 +267,7 @@ fn what_is_in_the_way_is_named() {
                 bind,
                 tunnel_address: Ipv4Addr::new(10, 5, 1, 0),
                 accept: Accept::Peers,
-                busy_poll: Duration::ZERO,
+                busy_poll: FAST.busy_poll,
             };
             Pump::start(config, Arc::default(), Arc::default())
                 .err()

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use flannelctl::forward::{Reason, Table};
 use lab::{Lab, until};
-use udp::{AWAKE, FAST, Node, PLAIN, PLAIN_QUEUES, PORT, Path, QUEUES, pair, ping};
+use udp::{ASLEEP, AWAKE, FAST, Node, PLAIN, PLAIN_QUEUES, PORT, Path, QUEUES, pair, ping};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -40,8 +40,10 @@ fn they_do_so_over_several_queues() {
 
 #[test]
 #[ignore = "needs root: network namespaces and a TUN device"]
-fn they_do_so_awake() {
-    everything_passes(AWAKE);
+fn they_do_so_asleep_and_awake() {
+    for path in [ASLEEP, AWAKE] {
+        everything_passes(path);
+    }
 }
 
 fn everything_passes(path: Path) {

@@ -16,6 +16,9 @@ pub use counters::{Counters, Offload, Reason};
 pub use decide::Accept;
 pub use table::{Peer, Table};
 
+/// `UdpOptions::busy_poll` where the admin says nothing: a few round trips between two hosts that are awake.
+pub const BUSY_POLL: Duration = Duration::from_micros(200);
+
 /// Longest `UdpOptions::busy_poll`: a thread that looks for so long still notices at once that it is to stop.
 pub const LONGEST_BUSY_POLL: Duration = Duration::from_millis(10);
 
@@ -28,7 +31,8 @@ pub struct UdpOptions {
     pub accept: Accept,
     /// Queues of the device, each with a pair of threads; `None` = as the processors are.
     pub queues: Option<NonZero<u8>>,
-    /// How long the threads look for the next packet before they sleep; zero: not at all.
+    /// How long a thread looks for the next packet before it sleeps, where the last ones came so close together; zero:
+    /// not at all.
     pub busy_poll: Duration,
 }
 
@@ -38,7 +42,7 @@ impl Default for UdpOptions {
             offload: true,
             accept: Accept::default(),
             queues: None,
-            busy_poll: Duration::ZERO,
+            busy_poll: BUSY_POLL,
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct SendBatch {
     controls: Vec<Control<u16>>,
 }
 
+// SAFETY: its pointers are made and used within one call of `send`, which has it to itself.
+unsafe impl Send for SendBatch {}
+
 impl SendBatch {
     /// Room for `messages` messages of `parts` parts in all before it grows.
     pub fn new(messages: usize, parts: usize) -> Self {

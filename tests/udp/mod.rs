@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use flannelctl::agent::pump::{Pump, PumpConfig};
-use flannelctl::forward::{Accept, Counters, Peer, Table};
+use flannelctl::forward::{Accept, BUSY_POLL, Counters, LONGEST_BUSY_POLL, Peer, Table};
 use flannelctl::kernel::tun::{Tun, TunWish};
 
 use crate::lab::{Host, Lab, Net};
@@ -33,15 +33,17 @@ impl Path {
 }
 
 /// As on a host with few processors.
-pub const FAST: Path = Path::new(true, 1, Duration::ZERO);
+pub const FAST: Path = Path::new(true, 1, BUSY_POLL);
 /// Each packet alone.
-pub const PLAIN: Path = Path::new(false, 1, Duration::ZERO);
+pub const PLAIN: Path = Path::new(false, 1, BUSY_POLL);
 /// As with more processors.
-pub const QUEUES: Path = Path::new(true, 3, Duration::ZERO);
+pub const QUEUES: Path = Path::new(true, 3, BUSY_POLL);
 /// Each packet alone, as with more processors.
-pub const PLAIN_QUEUES: Path = Path::new(false, 3, Duration::ZERO);
-/// Waits awake for a while.
-pub const AWAKE: Path = Path::new(true, 1, Duration::from_micros(300));
+pub const PLAIN_QUEUES: Path = Path::new(false, 3, BUSY_POLL);
+/// Never waits awake.
+pub const ASLEEP: Path = Path::new(true, 1, Duration::ZERO);
+/// Waits awake so long that a slow machine makes no difference.
+pub const AWAKE: Path = Path::new(true, 1, LONGEST_BUSY_POLL);
 
 /// A host with a pump.
 pub struct Node {

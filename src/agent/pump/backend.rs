@@ -25,7 +25,7 @@ pub struct UdpSettings {
     pub tunnel_address: Ipv4Addr,
     /// Whose datagrams are accepted.
     pub accept: Accept,
-    /// How long the threads look for the next packet before they sleep; zero: not at all.
+    /// As `UdpOptions::busy_poll`.
     pub busy_poll: Duration,
 }
 

@@ -1,118 +1,352 @@
-//! How a thread waits for the next packet: asleep, or for a while awake (`--udp-busy-poll`).
+//! When a lane's threads wait for the next packet awake (`--udp-busy-poll`), and when one of them does the work of both: to
+//! be woken costs more than to look again, on a virtual machine ten times more. Pure: the caller brings the time.
 
-use std::io;
-use std::thread;
 use std::time::{Duration, Instant};
 
-/// Stays awake while packets come closer together than the limit, because to be woken costs a round trip more
-/// than to look again, and sleeps as soon as one did not. So an idle thread costs nothing.
-#[derive(Debug)]
-pub struct BusyPoll {
-    limit: Duration,
-    /// The packet before came within the limit.
-    awake: bool,
+/// Most packets of a light load: what one thread forwards in passing.
+const LIGHT: u32 = 8;
+/// What the kernel left whole counts as so many bytes a packet.
+const PACKET: usize = 1500;
+/// Asleep, packets are close together within so many limits: what wakes a thread is forwarded later for it.
+const CLOSE: u32 = 4;
+/// Good signs that a first try takes. After one in vain the next takes twice as many, up to the second number.
+const TRIES: (u32, u32) = (4, 64);
+/// Packets that make a try worth its end, in which nothing came.
+const WORTH: u32 = 16;
+/// What a bad sign adds to the strain, of which a good one takes away 1, and where it is too much: more than one bad
+/// sign of five.
+const STRAIN: u32 = 4;
+const TOO_MUCH: u32 = 8;
+
+/// What one look at the device or the socket brought.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    pub packets: usize,
+    pub bytes: usize,
 }
 
-impl BusyPoll {
-    /// Zero: always asleep.
-    pub fn new(limit: Duration) -> Self {
+impl Load {
+    pub fn add(&mut self, packets: usize, bytes: usize) {
+        self.packets += packets;
+        self.bytes += bytes;
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.packets == 0
+    }
+
+    /// One thread has time for both ways of it.
+    pub fn is_light(self) -> bool {
+        self.weight() <= LIGHT
+    }
+
+    /// As packets.
+    fn weight(self) -> u32 {
+        let packets = self.packets.max(self.bytes / PACKET);
+        u32::try_from(packets).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a thread does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Look again at once.
+    Look,
+    /// Let others work, then look again.
+    Yield,
+    /// Sleep until a packet comes.
+    Sleep,
+}
+
+/// When something that costs time is tried: after some good signs in a row.
+#[derive(Debug)]
+struct Tries {
+    needed: u32,
+    signs: u32,
+    hits: u32,
+    strain: u32,
+}
+
+impl Tries {
+    const fn new() -> Self {
         Self {
-            limit,
-            awake: false,
+            needed: TRIES.0,
+            signs: 0,
+            hits: 0,
+            strain: 0,
         }
     }
 
-    /// Calls `receive` until it has something. `receive(false)` must return `WouldBlock` where there is
-    /// nothing, `receive(true)` wait.
-    ///
-    /// # Errors
-    /// Those of `receive`, but for `WouldBlock` of a call that did not wait.
-    pub fn next<T>(&mut self, mut receive: impl FnMut(bool) -> io::Result<T>) -> io::Result<T> {
-        if self.limit.is_zero() {
-            return receive(true);
+    /// So many signs more, or a bad one; true when it is to be tried.
+    fn sign(&mut self, good: bool, count: u32) -> bool {
+        self.signs = match good {
+            true => self.signs.saturating_add(count),
+            false => 0,
+        };
+        self.signs >= self.needed
+    }
+
+    /// While it is tried: so many packets more. False when too many came with bad signs.
+    fn hit(&mut self, good: bool, count: u32) -> bool {
+        self.hits = self.hits.saturating_add(count);
+        self.strain = match good {
+            true => self.strain.saturating_sub(1),
+            false => self.strain + STRAIN,
+        };
+        self.strain < TOO_MUCH
+    }
+
+    fn ended(&mut self) {
+        self.needed = match self.hits < WORTH {
+            true => (self.needed * 2).min(TRIES.1),
+            false => TRIES.0,
+        };
+        (self.signs, self.hits, self.strain) = (0, 0, 0);
+    }
+}
+
+/// One thread, awake or asleep: stays awake while packets come close together.
+#[derive(Debug)]
+pub struct Pace {
+    limit: Duration,
+    awake: bool,
+    tries: Tries,
+    /// When the last load came.
+    last: Instant,
+    /// When it looked last.
+    looked: Instant,
+}
+
+impl Pace {
+    /// Stays awake `limit` long at most where nothing comes; zero: never.
+    pub fn new(limit: Duration, now: Instant) -> Self {
+        Self {
+            limit,
+            awake: false,
+            tries: Tries::new(),
+            last: now,
+            looked: now,
         }
-        let begin = Instant::now();
-        while self.awake {
-            match receive(false) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return done,
+    }
+
+    /// What to do after a look that brought this, or after it slept until this came.
+    pub fn after(&mut self, load: Load, now: Instant) -> Next {
+        let looked = std::mem::replace(&mut self.looked, now);
+        if !self.awake {
+            if load.is_empty() {
+                return Next::Sleep;
             }
-            self.awake = begin.elapsed() < self.limit;
-            // Whoever has work goes first.
-            thread::yield_now();
+            let close = now.duration_since(self.last) < self.limit * CLOSE;
+            self.last = now;
+            self.awake = self.tries.sign(close, load.weight());
+            return match self.awake {
+                true => Next::Look,
+                false => Next::Sleep,
+            };
         }
-        let done = receive(true);
-        self.awake = begin.elapsed() < self.limit;
-        done
+        // Others had the processor for long. Who sleeps is let in before them when it wakes.
+        let crowded = now.duration_since(looked) >= self.limit;
+        let goes_on = match load.is_empty() {
+            true => now.duration_since(self.last) < self.limit,
+            false => {
+                self.last = now;
+                self.tries.hit(!crowded, load.weight())
+            }
+        };
+        if !goes_on {
+            self.awake = false;
+            self.tries.ended();
+            return Next::Sleep;
+        }
+        match load.is_empty() {
+            true => Next::Yield,
+            false => Next::Look,
+        }
+    }
+
+    /// The thread begins again, after another did its work. With the next load it is awake.
+    pub fn resumed(&mut self, now: Instant) -> Next {
+        self.awake = false;
+        self.tries = Tries::new();
+        self.tries.signs = self.tries.needed - 1;
+        (self.last, self.looked) = (now, now);
+        Next::Sleep
+    }
+}
+
+/// Whether one thread, awake, does the work of both.
+#[derive(Debug)]
+pub struct Division(Tries);
+
+impl Division {
+    pub fn new() -> Self {
+        Self(Tries::new())
+    }
+
+    /// What came for one's own half. True when one thread may be enough for both.
+    pub fn is_light(&mut self, load: Load) -> bool {
+        !load.is_empty() && self.0.sign(load.is_light(), 1)
+    }
+
+    /// What came for both halves, which one thread has. False when it is too much.
+    pub fn stays_light(&mut self, loads: [Load; 2]) -> bool {
+        loads.iter().all(|load| load.is_empty())
+            || self.0.hit(loads.iter().all(|load| load.is_light()), 1)
+    }
+
+    /// It was refused, or each has its half again.
+    pub fn ended(&mut self) {
+        self.0.ended();
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_millis(5);
+    const LIMIT: Duration = Duration::from_micros(200);
+    const NONE: Load = load(0, 0);
+    const ONE: Load = load(1, 84);
+    /// One read of a packet that the kernel left whole.
+    const LARGE: Load = load(1, 65_000);
+    const MANY: Load = load(9, 9 * 84);
 
-    /// What `next` called, where nothing comes unless it waits, which takes `gap` then.
-    fn calls(next: &mut BusyPoll, gap: Duration) -> (usize, usize) {
-        let (mut looked, mut waited) = (0, 0);
-        let came = next.next(|wait| {
-            if !wait {
-                looked += 1;
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            waited += 1;
-            thread::sleep(gap);
-            Ok(7)
-        });
-        assert_eq!(came.unwrap(), 7);
-        (looked, waited)
+    const fn load(packets: usize, bytes: usize) -> Load {
+        Load { packets, bytes }
     }
 
-    #[test]
-    fn without_a_limit_it_sleeps() {
-        let mut next = BusyPoll::new(Duration::ZERO);
-        for _ in 0..3 {
-            assert_eq!(calls(&mut next, Duration::ZERO), (0, 1));
+    struct Clock {
+        pace: Pace,
+        now: Instant,
+    }
+
+    impl Clock {
+        fn new(limit: Duration) -> Self {
+            let now = Instant::now();
+            Self {
+                pace: Pace::new(limit, now),
+                now,
+            }
+        }
+
+        fn after(&mut self, micros: u64, load: Load) -> Next {
+            self.now += Duration::from_micros(micros);
+            self.pace.after(load, self.now)
+        }
+
+        /// Loads so far apart until it stays awake.
+        fn needed(&mut self, apart: u64, load: Load) -> Option<u32> {
+            (1..=5000).find(|_| self.after(apart, load) == Next::Look)
         }
     }
 
     #[test]
-    fn a_packet_that_came_late_lets_it_sleep() {
-        let mut next = BusyPoll::new(LIMIT);
-        assert_eq!(calls(&mut next, 2 * LIMIT), (0, 1));
-        assert_eq!(calls(&mut next, 2 * LIMIT), (0, 1));
-        let mut next = BusyPoll {
-            limit: LIMIT,
-            awake: true,
-        };
-        // Looks for as long as the limit, and then sleeps this time and the next.
-        let begin = Instant::now();
-        let (looked, waited) = calls(&mut next, Duration::ZERO);
-        assert!(looked > 0 && waited == 1 && begin.elapsed() >= LIMIT);
-        assert_eq!(calls(&mut next, 2 * LIMIT), (0, 1));
+    fn packets_close_together_keep_it_awake() {
+        assert_eq!(Clock::new(LIMIT).needed(799, ONE), Some(4));
+        assert_eq!(Clock::new(LIMIT).needed(799, LARGE), Some(1));
+        assert_eq!(Clock::new(LIMIT).needed(799, MANY), Some(1));
+        assert_eq!(Clock::new(LIMIT).needed(800, LARGE), None);
+        assert_eq!(Clock::new(Duration::ZERO).needed(0, LARGE), None);
+        let mut interrupted = Clock::new(LIMIT);
+        for _ in 0..10 {
+            assert_eq!(interrupted.after(1, NONE), Next::Sleep);
+        }
+        // Few at a time are not worth it.
+        let mut bursts = Clock::new(LIMIT);
+        for _ in 0..100 {
+            assert_eq!(bursts.after(10_000, ONE), Next::Sleep);
+            for _ in 0..3 {
+                assert_eq!(bursts.after(1, ONE), Next::Sleep);
+            }
+        }
     }
 
     #[test]
-    fn after_a_packet_that_came_soon_it_takes_what_comes_and_tells_errors() {
-        let mut next = BusyPoll::new(Duration::from_secs(60));
-        let first = next.next(|wait| {
-            assert!(wait);
-            Ok(())
-        });
-        first.unwrap();
-        let mut left = 3;
-        let came = next.next(|wait| {
-            assert!(!wait);
-            left -= 1;
-            match left {
-                0 => Ok(()),
-                _ => Err(io::ErrorKind::WouldBlock.into()),
+    fn it_sleeps_after_the_limit_without_a_packet() {
+        let mut clock = Clock::new(LIMIT);
+        clock.needed(1, ONE);
+        for _ in 0..100 {
+            assert_eq!(clock.after(150, NONE), Next::Yield);
+            assert_eq!(clock.after(40, ONE), Next::Look);
+            assert_eq!(clock.after(40, LARGE), Next::Look);
+        }
+        assert_eq!(clock.after(199, NONE), Next::Yield);
+        assert_eq!(clock.after(1, NONE), Next::Sleep);
+        assert_eq!(clock.needed(1, ONE), Some(4));
+    }
+
+    #[test]
+    fn what_was_in_vain_takes_twice_as_much_until_it_was_worth_it() {
+        let mut clock = Clock::new(LIMIT);
+        for needed in [4, 8, 16, 32, 64, 64] {
+            assert_eq!(clock.needed(1, ONE), Some(needed));
+            // One less than is worth it.
+            for _ in 0..15 {
+                assert_eq!(clock.after(1, ONE), Next::Look);
             }
-        });
-        came.unwrap();
-        let failed = next.next(|_| Err::<(), _>(io::ErrorKind::NotFound.into()));
-        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(clock.after(200, NONE), Next::Sleep);
+        }
+        assert_eq!(clock.needed(1, ONE), Some(64));
+        assert_eq!(clock.after(1, LARGE), Next::Look);
+        assert_eq!(clock.after(200, NONE), Next::Sleep);
+        assert_eq!(clock.needed(1, ONE), Some(4));
+    }
+
+    #[test]
+    fn where_others_need_the_processor_it_sleeps() {
+        let mut clock = Clock::new(LIMIT);
+        clock.needed(1, ONE);
+        // Seldom is no matter.
+        for _ in 0..10 {
+            assert_eq!(clock.after(3000, ONE), Next::Look);
+            for _ in 0..4 {
+                assert_eq!(clock.after(199, ONE), Next::Look);
+            }
+        }
+        assert_eq!(clock.after(3000, ONE), Next::Look);
+        assert_eq!(clock.after(200, LARGE), Next::Sleep);
+    }
+
+    #[test]
+    fn after_another_did_its_work_the_next_packet_keeps_it_awake() {
+        let mut clock = Clock::new(LIMIT);
+        clock.needed(1, ONE);
+        clock.now += Duration::from_secs(1);
+        assert_eq!(clock.pace.resumed(clock.now), Next::Sleep);
+        assert_eq!(clock.after(799, ONE), Next::Look);
+        assert_eq!(clock.pace.resumed(clock.now), Next::Sleep);
+        assert_eq!(clock.after(800, ONE), Next::Sleep);
+    }
+
+    #[test]
+    fn one_thread_has_both_halves_while_loads_are_light() {
+        let mut division = Division::new();
+        let light = |division: &mut Division| {
+            (1..=5000).find(|_| {
+                assert!(!division.is_light(NONE), "nothing is no sign");
+                division.is_light(ONE)
+            })
+        };
+        assert_eq!(light(&mut division), Some(4));
+        for heavy in [LARGE, MANY] {
+            assert!(!division.is_light(heavy));
+            assert_eq!(light(&mut division), Some(4));
+        }
+        for loads in [[LARGE, NONE], [NONE, MANY], [MANY, ONE]] {
+            // One of five passes.
+            for _ in 0..20 {
+                assert!(division.stays_light(loads));
+                for _ in 0..4 {
+                    assert!(division.stays_light([ONE, NONE]));
+                }
+            }
+            assert!(division.stays_light(loads));
+            assert!(division.stays_light([NONE, NONE]));
+            assert!(!division.stays_light(loads));
+            division.ended();
+            assert_eq!(light(&mut division), Some(4), "it was worth it");
+        }
+        division.ended();
+        assert_eq!(light(&mut division), Some(8), "it was refused");
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::busy_poll::BusyPoll;
+use super::busy_poll::Load;
 use super::errors::Errors;
 use super::{Ended, Lane, device_end};
 use crate::forward::coalesce::Coalescer;
@@ -34,23 +34,20 @@ const PACKETS: usize = BATCH * 128;
 /// A socket that fails this often in a row is broken.
 const MAX_FAILURES: u32 = 100;
 
-pub fn run(lane: &Lane<'_>) -> Ended {
-    Inbox::new(lane).run()
-}
-
-struct Inbox<'a> {
+/// The inward half of a lane.
+pub struct Inbox<'a> {
     lane: &'a Lane<'a>,
     buffer: Vec<u8>,
     batch: ReceiveBatch,
     most: usize,
-    busy_poll: BusyPoll,
+    failures: u32,
     coalescer: Coalescer,
     memory: WriteMemory,
     errors: Errors,
 }
 
 impl<'a> Inbox<'a> {
-    fn new(lane: &'a Lane<'a>) -> Self {
+    pub fn new(lane: &'a Lane<'a>) -> Self {
         let batch = ReceiveBatch::new(BATCH, SLOT);
         let device = lane.shared.tun.offload();
         Self {
@@ -58,49 +55,51 @@ impl<'a> Inbox<'a> {
             buffer: vec![0; batch.buffer_len()],
             batch,
             most: BATCH,
-            busy_poll: BusyPoll::new(lane.busy_poll),
+            failures: 0,
             coalescer: Coalescer::new(PACKETS, device.tso, device.uso),
             memory: WriteMemory::default(),
             errors: Errors::new(),
         }
     }
 
-    fn run(mut self) -> Ended {
-        let mut failures = 0;
-        while !self.lane.stopping.load(Relaxed) {
-            let most = self.most;
-            let (batch, socket, buffer) = (&mut self.batch, self.lane.socket, &mut self.buffer);
-            let receive = |wait| batch.receive(socket, buffer, most, wait);
-            let came = match self.busy_poll.next(receive) {
-                Ok(came) => came,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // An error of the network that the socket passes on; it is taken back by being read.
-                Err(error) => {
-                    failures += 1;
-                    if failures > MAX_FAILURES {
-                        return Ended::Socket(Arc::new(error));
+    /// Delivers the datagrams that are there, a batch at most, and says how many they were. Where there is none
+    /// it waits for one, if it is to, or until it is interrupted.
+    ///
+    /// # Errors
+    /// The device is gone or broken, or the socket is.
+    pub fn pass(&mut self, wait: bool) -> Result<Load, Ended> {
+        let most = self.most;
+        let socket = self.lane.socket;
+        let came = match self.batch.receive(socket, &mut self.buffer, most, wait) {
+            Ok(came) => came,
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Load::default()),
+                    // An error of the network that the socket passes on; it is taken back by being read.
+                    _ if self.failures < MAX_FAILURES => {
+                        self.failures += 1;
+                        Ok(Load::default())
                     }
-                    continue;
-                }
-            };
-            failures = 0;
-            if came > 0 {
-                self.lane.counters.received.calls.fetch_add(1, Relaxed);
-                let bytes = self.sort(0..came);
-                if most == LARGE_BATCH && came == most {
-                    self.take_in_run_end(came);
-                }
-                self.most = match came {
-                    _ if bytes / came >= LARGE => LARGE_BATCH,
-                    1 => SMALL_BATCH,
-                    _ => BATCH,
+                    _ => Err(Ended::Socket(Arc::new(error))),
                 };
-                if let Err(error) = self.deliver() {
-                    return device_end(error);
-                }
             }
+        };
+        self.failures = 0;
+        if came == 0 {
+            return Ok(Load::default());
         }
-        Ended::Asked
+        self.lane.counters.received.calls.fetch_add(1, Relaxed);
+        let load = self.sort(0..came);
+        if most == LARGE_BATCH && came == most {
+            self.take_in_run_end(came);
+        }
+        self.most = match came {
+            _ if load.bytes / came >= LARGE => LARGE_BATCH,
+            1 => SMALL_BATCH,
+            _ => BATCH,
+        };
+        self.deliver().map_err(device_end)?;
+        Ok(load)
     }
 
     /// Receives what continues the last run, if it is there already: one write instead of two.
@@ -122,15 +121,16 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    /// Judges all datagrams of these messages and keeps the good ones for delivery; bytes of the messages.
-    fn sort(&mut self, messages: Range<usize>) -> usize {
+    /// Judges all datagrams of these messages and keeps the good ones for delivery.
+    fn sort(&mut self, messages: Range<usize>) -> Load {
         let table = self.lane.table.load();
-        let mut bytes = 0;
+        let mut load = Load::default();
         for index in messages {
             let Some(message) = self.batch.message(index) else {
                 continue;
             };
-            bytes += message.span.len as usize;
+            let len = message.span.len as usize;
+            load.add(len.div_ceil(message.size).max(1), len);
             if message.truncated {
                 self.lane.counters.received.drop(Reason::Truncated);
                 continue;
@@ -146,7 +146,7 @@ impl<'a> Inbox<'a> {
                 }
             }
         }
-        bytes
+        load
     }
 
     fn judge(&mut self, span: Span, sender: &mut Sender<'_>) {

@@ -1,16 +1,18 @@
 //! The udp backend's data path: a pair of threads for each queue of the TUN device and its UDP socket, which own
-//! their memory and block when there is nothing to do (after a while awake, where the admin wants it). What happens to a packet is `forward`'s to
-//! say; how it is read and written is `kernel`'s. Nothing here allocates, locks or logs per packet.
+//! their memory and block when there is nothing to do (after a while awake where packets came close together). What
+//! happens to a packet is `forward`'s to say; how it is read and written is `kernel`'s. Nothing here allocates, locks or
+//! logs per packet.
 
 mod backend;
 mod busy_poll;
 mod errors;
 mod inbound;
+mod lane;
 mod outbound;
+mod turn;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -21,8 +23,10 @@ use tokio::sync::watch;
 
 use crate::forward::{Accept, Counters, Offload, Table};
 use crate::kernel::interrupt;
-use crate::kernel::tun::{self, Tun, TunQueue};
+use crate::kernel::tun::{self, Tun};
 use crate::kernel::udp::{RawSender, UdpError, UdpSocket};
+
+use lane::Lane;
 
 pub use backend::{Device, UdpBackend, UdpSettings};
 
@@ -36,7 +40,7 @@ pub struct PumpConfig {
     pub tunnel_address: Ipv4Addr,
     /// Whose datagrams are accepted.
     pub accept: Accept,
-    /// How long its threads look for the next packet before they sleep; zero: not at all.
+    /// As `UdpOptions::busy_poll`.
     pub busy_poll: Duration,
 }
 
@@ -90,21 +94,6 @@ struct Shared {
     ended: watch::Sender<Option<Ended>>,
 }
 
-/// What a pair of threads works on.
-struct Lane<'a> {
-    shared: &'a Shared,
-    tun: &'a TunQueue,
-    socket: &'a UdpSocket,
-}
-
-impl Deref for Lane<'_> {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        self.shared
-    }
-}
-
 impl Pump {
     /// Opens the sockets in the calling thread's network namespace and starts the threads.
     ///
@@ -148,8 +137,13 @@ impl Pump {
             ended,
         };
         for index in 0..queues {
-            pump.spawn(format!("tun-to-udp-{index}"), index, outbound::run)?;
-            pump.spawn(format!("udp-to-tun-{index}"), index, inbound::run)?;
+            let (owner, borrower) = turn::pair();
+            pump.spawn(format!("tun-to-udp-{index}"), index, |lane| {
+                lane::tun_to_udp(lane, owner)
+            })?;
+            pump.spawn(format!("udp-to-tun-{index}"), index, |lane| {
+                lane::udp_to_tun(lane, borrower)
+            })?;
         }
         Ok(pump)
     }
@@ -158,7 +152,7 @@ impl Pump {
         &mut self,
         name: String,
         index: usize,
-        run: fn(&Lane<'_>) -> Ended,
+        run: impl FnOnce(&Lane<'_>) -> Result<(), Ended> + Send + 'static,
     ) -> Result<(), PumpError> {
         let shared = Arc::clone(&self.shared);
         let body = move || {
@@ -167,11 +161,12 @@ impl Pump {
             if let (Some(tun), Some(socket)) =
                 (shared.tun.queues().get(index), shared.sockets.get(index))
             {
-                guard.1 = run(&Lane {
+                let lane = Lane {
                     shared: &shared,
                     tun,
                     socket,
-                });
+                };
+                guard.1 = run(&lane).err().unwrap_or(Ended::Asked);
             }
         };
         let thread = std::thread::Builder::new()

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::busy_poll::BusyPoll;
+use super::busy_poll::Load;
 use super::errors::Errors;
 use super::{Ended, Lane, device_end};
 use crate::forward::decide::{self, Outbound};
@@ -30,33 +30,28 @@ const PARTS: usize = BATCH + 2 * MAX_PIECES;
 /// The outer headers: IPv4 and UDP.
 const OUTER: u16 = 28;
 
-pub fn run(lane: &Lane<'_>) -> Ended {
-    Outbox::new(lane).run()
-}
-
-struct Outbox<'a> {
-    lane: &'a Lane<'a>,
+/// The outward half of a lane. Whoever holds it reads the device, so that no packet overtakes another.
+pub struct Outbox {
     /// Packets as they were read, then headers of pieces.
     buffer: Vec<u8>,
-    busy_poll: BusyPoll,
     headers_used: usize,
+    /// The device had no more packets at the last look.
+    dry: bool,
     grouper: Grouper,
-    sender: Sender<'a>,
+    sender: Sender,
     errors: Errors,
 }
 
-impl<'a> Outbox<'a> {
-    fn new(lane: &'a Lane<'a>) -> Self {
+impl Outbox {
+    pub fn new(lane: &Lane<'_>) -> Self {
         let mut grouper = Grouper::new(PIECES, PARTS);
         grouper.set_together(lane.offload.udp_segment);
         Self {
-            lane,
             buffer: vec![0; PACKETS + HEADERS],
-            busy_poll: BusyPoll::new(lane.busy_poll),
             headers_used: 0,
+            dry: true,
             grouper,
             sender: Sender {
-                lane,
                 batch: SendBatch::new(PIECES, PARTS),
                 singles: Vec::with_capacity(64),
                 refused: false,
@@ -65,24 +60,25 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    fn run(mut self) -> Ended {
-        let mut dry = true;
-        while !self.lane.stopping.load(Relaxed) {
-            dry = match self.fill(dry) {
-                Ok(dry) => dry,
-                Err(error) => return device_end(error),
-            };
-            self.send();
-        }
-        Ended::Asked
+    /// Sends the packets that are there, a batch at most, and says how many they were. Where there is none it
+    /// waits for one, if it is to, or until it is interrupted.
+    ///
+    /// # Errors
+    /// The device is gone or broken.
+    pub fn pass(&mut self, lane: &Lane<'_>, wait: bool) -> Result<Load, Ended> {
+        // Nothing is lost by a read in vain, but it takes as long as one that brings something.
+        let load = self.fill(lane, wait && self.dry).map_err(device_end)?;
+        self.send(lane);
+        Ok(load)
     }
 
-    /// Reads a batch of packets, waits for the first if it is to; true when the device has no more.
-    fn fill(&mut self, mut wait: bool) -> io::Result<bool> {
-        let lane = self.lane;
+    /// Reads a batch of packets, waits for the first if it is to.
+    fn fill(&mut self, lane: &Lane<'_>, mut wait: bool) -> io::Result<Load> {
         // Of the time when the first packet came.
         let mut table = None;
         let mut start = 0;
+        let mut load = Load::default();
+        self.dry = false;
         for _ in 0..BATCH {
             if start + SLOT > PACKETS {
                 break;
@@ -90,37 +86,37 @@ impl<'a> Outbox<'a> {
             let Some(room) = self.buffer.get_mut(start..start + SLOT) else {
                 break;
             };
-            let mut read = |wait| match wait {
+            let read = match wait {
                 true => lane.tun.read_or_wait(room),
                 false => lane.tun.read(room),
-            };
-            let read = match wait {
-                true => self.busy_poll.next(read),
-                false => read(false),
             };
             match read {
                 Ok(len) => {
                     wait = false;
                     let table = table.get_or_insert_with(|| lane.table.load());
-                    self.judge(Span::new(start, len), table);
+                    self.judge(lane, Span::new(start, len), table);
                     start += len.next_multiple_of(64);
+                    load.add(1, len);
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return Ok(true),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {
+                        self.dry = true;
+                        break;
+                    }
                     _ => return Err(error),
                 },
             }
         }
-        Ok(false)
+        Ok(load)
     }
 
-    fn judge(&mut self, mut span: Span, table: &Table) {
-        let counters = &self.lane.counters.sent;
+    fn judge(&mut self, lane: &Lane<'_>, mut span: Span, table: &Table) {
+        let counters = &lane.counters.sent;
         let Some(mut packet) = span.of_mut(&mut self.buffer) else {
             return;
         };
         let mut vnet = Vnet::WHOLE;
-        if self.lane.shared.tun.offload().header {
+        if lane.shared.tun.offload().header {
             let Some((header, behind)) = Vnet::split(packet) else {
                 return counters.drop(Reason::Short);
             };
@@ -132,7 +128,7 @@ impl<'a> Outbox<'a> {
             Outbound::Drop(reason, error) => {
                 counters.drop(reason);
                 if let Some(error) = error {
-                    self.errors.send(self.lane, counters, error, packet);
+                    self.errors.send(lane, counters, error, packet);
                 }
                 return;
             }
@@ -146,15 +142,22 @@ impl<'a> Outbox<'a> {
                 let full = self.headers_used + len > HEADERS
                     || self.grouper.parts() + 2 * cut.count() > 2 * MAX_PIECES;
                 if full {
-                    self.send();
+                    self.send(lane);
                 }
-                self.cut(&cut, span, to, len);
+                self.cut(lane, &cut, span, to, len);
             }
         }
     }
 
     /// Cuts a large packet into pieces: headers are written behind the packets, payload stays.
-    fn cut(&mut self, cut: &segment::Cut, packet: Span, to: SocketAddrV4, len: usize) {
+    fn cut(
+        &mut self,
+        lane: &Lane<'_>,
+        cut: &segment::Cut,
+        packet: Span,
+        to: SocketAddrV4,
+        len: usize,
+    ) {
         let (packets, headers) = self.buffer.split_at_mut(PACKETS);
         let out = Span::new(self.headers_used, len).of_mut(headers);
         let done = match (packet.of(packets), out) {
@@ -162,7 +165,7 @@ impl<'a> Outbox<'a> {
             _ => false,
         };
         if !done {
-            return self.lane.counters.sent.drop(Reason::BadOffload);
+            return lane.counters.sent.drop(Reason::BadOffload);
         }
         let mut header = PACKETS + self.headers_used;
         let mut payload = packet.start as usize + cut.headers;
@@ -176,13 +179,13 @@ impl<'a> Outbox<'a> {
         self.headers_used += len;
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, lane: &Lane<'_>) {
         if self.grouper.is_empty() {
             return;
         }
         let (messages, spans) = self.grouper.finish();
         self.sender
-            .all(&self.buffer, messages, spans, &mut self.errors);
+            .all(lane, &self.buffer, messages, spans, &mut self.errors);
         self.grouper.clear();
         self.headers_used = 0;
         if self.sender.refused {
@@ -192,33 +195,33 @@ impl<'a> Outbox<'a> {
 }
 
 /// Hands messages to the socket, and finds another way where the kernel refuses.
-struct Sender<'a> {
-    lane: &'a Lane<'a>,
+struct Sender {
     batch: SendBatch,
     singles: Vec<Message>,
     /// The outgoing device cannot carry many datagrams in one send.
     refused: bool,
 }
 
-impl Sender<'_> {
+impl Sender {
     fn all(
         &mut self,
+        lane: &Lane<'_>,
         buffer: &[u8],
         mut messages: &[Message],
         spans: &[Span],
         errors: &mut Errors,
     ) {
         while let Some((first, others)) = messages.split_first() {
-            match self.send(buffer, messages, spans) {
+            match self.send(lane, buffer, messages, spans) {
                 Ok(sent) => messages = messages.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     if first.count > 1
-                        && self.is_about_segments(&error, first, buffer, spans, errors)
+                        && self.is_about_segments(lane, &error, first, buffer, spans, errors)
                     {
-                        self.singly(buffer, first, spans);
+                        self.singly(lane, buffer, first, spans);
                     } else {
-                        self.drop(first);
+                        drop_all(lane, first);
                     }
                     messages = others;
                 }
@@ -226,10 +229,16 @@ impl Sender<'_> {
         }
     }
 
-    fn send(&mut self, buffer: &[u8], messages: &[Message], spans: &[Span]) -> io::Result<usize> {
-        let counters = &self.lane.counters.sent;
+    fn send(
+        &mut self,
+        lane: &Lane<'_>,
+        buffer: &[u8],
+        messages: &[Message],
+        spans: &[Span],
+    ) -> io::Result<usize> {
+        let counters = &lane.counters.sent;
         counters.calls.fetch_add(1, Relaxed);
-        let sent = self.batch.send(self.lane.socket, buffer, messages, spans)?;
+        let sent = self.batch.send(lane.socket, buffer, messages, spans)?;
         let (mut packets, mut bytes) = (0, 0);
         for message in messages.iter().take(sent) {
             packets += u64::from(message.count);
@@ -239,17 +248,10 @@ impl Sender<'_> {
         Ok(sent)
     }
 
-    fn drop(&self, message: &Message) {
-        let count = u64::from(message.count);
-        self.lane
-            .counters
-            .sent
-            .drop_many(Reason::SendRefused, count);
-    }
-
     /// True when the datagrams may pass one by one.
     fn is_about_segments(
         &mut self,
+        lane: &Lane<'_>,
         error: &io::Error,
         message: &Message,
         buffer: &[u8],
@@ -260,9 +262,9 @@ impl Sender<'_> {
             // The outgoing device has no checksum offload, which cutting needs.
             Some(libc::EIO | libc::EOPNOTSUPP) => {
                 self.refused = true;
-                self.lane.counters.set_offload(Offload {
+                lane.counters.set_offload(Offload {
                     udp_segment: false,
-                    ..self.lane.counters.offload()
+                    ..lane.counters.offload()
                 });
                 tracing::warn!(%error, "the outgoing device does not cut datagrams (UDP_SEGMENT); each is sent by itself from now on");
                 true
@@ -270,40 +272,15 @@ impl Sender<'_> {
             // The path is narrower than the datagrams: one by one they are fragmented, as flanneld's
             // are. Who must not fragment is told, so that the next ones fit.
             Some(libc::EMSGSIZE | libc::EINVAL) => {
-                self.tell_path_mtu(message, buffer, spans, errors);
+                tell_path_mtu(lane, message, buffer, spans, errors);
                 true
             }
             _ => false,
         }
     }
 
-    fn tell_path_mtu(&self, message: &Message, buffer: &[u8], spans: &[Span], errors: &mut Errors) {
-        let mut packet = [0_u8; 2048];
-        let size = usize::from(message.size);
-        let Some(packet) = packet.get_mut(..size) else {
-            return;
-        };
-        let parts = spans
-            .iter()
-            .skip(message.first as usize)
-            .take(message.parts as usize);
-        let bytes = parts.filter_map(|part| part.of(buffer)).flatten();
-        for (to, from) in packet.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        let unbreakable = ipv4::Ipv4::parse(packet)
-            .is_ok_and(|packet| packet.dont_fragment() && icmp::may_answer(&packet));
-        if unbreakable
-            && let Ok(mtu) = UdpSocket::path_mtu(message.to)
-            && size > usize::from(mtu.saturating_sub(OUTER))
-        {
-            let error = icmp::Error::FragmentationNeeded(mtu - OUTER);
-            errors.send(self.lane, &self.lane.counters.sent, error, packet);
-        }
-    }
-
     /// Sends the datagrams of one message one by one.
-    fn singly(&mut self, buffer: &[u8], message: &Message, spans: &[Span]) {
+    fn singly(&mut self, lane: &Lane<'_>, buffer: &[u8], message: &Message, spans: &[Span]) {
         self.singles.clear();
         let end = message.first + message.parts;
         let mut single = Message {
@@ -331,15 +308,51 @@ impl Sender<'_> {
         let singles = std::mem::take(&mut self.singles);
         let mut rest = singles.as_slice();
         while let Some((first, others)) = rest.split_first() {
-            match self.send(buffer, rest, spans) {
+            match self.send(lane, buffer, rest, spans) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    self.drop(first);
+                    drop_all(lane, first);
                     rest = others;
                 }
             }
         }
         self.singles = singles;
+    }
+}
+
+fn drop_all(lane: &Lane<'_>, message: &Message) {
+    let count = u64::from(message.count);
+    lane.counters.sent.drop_many(Reason::SendRefused, count);
+}
+
+fn tell_path_mtu(
+    lane: &Lane<'_>,
+    message: &Message,
+    buffer: &[u8],
+    spans: &[Span],
+    errors: &mut Errors,
+) {
+    let mut packet = [0_u8; 2048];
+    let size = usize::from(message.size);
+    let Some(packet) = packet.get_mut(..size) else {
+        return;
+    };
+    let parts = spans
+        .iter()
+        .skip(message.first as usize)
+        .take(message.parts as usize);
+    let bytes = parts.filter_map(|part| part.of(buffer)).flatten();
+    for (to, from) in packet.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    let unbreakable = ipv4::Ipv4::parse(packet)
+        .is_ok_and(|packet| packet.dont_fragment() && icmp::may_answer(&packet));
+    if unbreakable
+        && let Ok(mtu) = UdpSocket::path_mtu(message.to)
+        && size > usize::from(mtu.saturating_sub(OUTER))
+    {
+        let error = icmp::Error::FragmentationNeeded(mtu - OUTER);
+        errors.send(lane, &lane.counters.sent, error, packet);
     }
 }
