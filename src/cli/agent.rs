@@ -82,9 +82,9 @@ pub struct AgentArgs {
     #[arg(long, value_name = "N")]
     pub udp_queues: Option<String>,
 
-    /// udp: while single packets come closer together than this, look for the next one instead of sleeping, which
-    /// shortens round trips by the time that a sleeping thread takes to wake (up to one processor a queue, as long as
-    /// nobody else needs it; at most 10ms; 0 = always sleep) [default: 200us].
+    /// udp: while packets come closer together than this, look for the next one instead of sleeping, which saves the
+    /// time that a sleeping thread takes to wake (up to two processors a queue, as long as nobody else needs them; at
+    /// most 10ms; 0 = always sleep) [default: 200us].
     #[arg(long, value_name = "DURATION")]
     pub udp_busy_poll: Option<String>,
 
