@@ -6,13 +6,16 @@ mod lab;
 mod udp;
 
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use flannelctl::agent::pump::Ended;
+use flannelctl::forward::Reason;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use lab::Lab;
-use udp::{ASLEEP, AWAKE, Node, pair};
+use udp::{ASLEEP, AWAKE, Node, PORT, pair, pump_time};
 
 /// The tests count what all pumps of the process do.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -26,17 +29,21 @@ const LENGTH: usize = 1400;
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn close_packets_do_not_wake_the_outward_threads() {
     let _alone = ALONE.lock();
-    for (path, awake) in [(ASLEEP, false), (AWAKE, true)] {
+    let sleeps = |path| {
         let lab = Lab::new(2);
         let (a, b) = pair(&lab, path);
         let mut talk = Talk::new(&a, &b);
         talk.ask(200);
         let before = outward_sleeps();
         talk.ask(2000);
-        let sleeps = outward_sleeps() - before;
-        // Who sleeps does so before each packet, at both hosts, unless the next is there already.
-        assert_eq!(sleeps < 400, awake, "the threads slept {sleeps} times");
-    }
+        outward_sleeps() - before
+    };
+    // Who sleeps does so before each packet, at both hosts, unless the next is there already.
+    let asleep = sleeps(ASLEEP);
+    assert!(asleep > 1000, "the threads slept {asleep} times");
+    // On a crowded machine they sleep as well: that is no fault, once.
+    let awake: Vec<_> = (0..3).map(|_| sleeps(AWAKE)).collect();
+    assert!(awake.iter().any(|sleeps| *sleeps < 400), "{awake:?}");
 }
 
 #[test]
@@ -51,7 +58,7 @@ fn no_packet_overtakes_another_when_threads_take_turns() {
     for _ in 0..200 {
         talk.ask(30);
         // Too much for one thread, and so often that it is no exception.
-        for _ in 0..3 {
+        for _ in 0..5 {
             talk.send_together(20);
             talk.ask(1);
         }
@@ -59,6 +66,63 @@ fn no_packet_overtakes_another_when_threads_take_turns() {
     // Each time they were woken for it, and slept again.
     let sleeps = outward_sleeps() - before;
     assert!(sleeps >= 200, "the threads slept {sleeps} times");
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device"]
+fn a_pump_stops_while_one_thread_does_both_ways() {
+    let _alone = ALONE.lock();
+    for _ in 0..5 {
+        let lab = Lab::new(2);
+        let (mut a, mut b) = pair(&lab, AWAKE);
+        let mut talk = Talk::new(&a, &b);
+        talk.ask(200);
+        // So close together that the threads are as they were when it ends.
+        let flood = |from: &Node, to: &Node| {
+            let mut ping = from.container.command("ping");
+            ping.args(["-n", "-q", "-f", &to.container_address().to_string()]);
+            from.container.spawn("flood", ping)
+        };
+        let _flood = flood(&a, &b);
+        talk.ask(200);
+        b.host.ip("link delete flannel0");
+        let pump = b.pump.take().unwrap();
+        let ended = async { tokio::time::timeout(SECONDS, pump.stopped()).await };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        let why = runtime.block_on(ended).unwrap();
+        assert!(matches!(why, Ended::DeviceGone), "{why:?}");
+        for pump in [a.pump.take().unwrap(), pump] {
+            let begin = Instant::now();
+            pump.stop();
+            let took = begin.elapsed();
+            assert!(took < Duration::from_secs(1), "{took:?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device"]
+fn strangers_keep_nobody_awake() {
+    let _alone = ALONE.lock();
+    let lab = Lab::new(2);
+    let a = Node::new(&lab, 0, AWAKE);
+    let stranger = lab.node(1);
+    let socket = stranger.within(|| UdpSocket::bind((stranger.address, 0)).unwrap());
+    let to = SocketAddrV4::new(a.host.address, PORT);
+    let begin = Instant::now();
+    let before = pump_time();
+    let mut sent = 0;
+    while begin.elapsed() < Duration::from_secs(1) {
+        socket.send_to(&[0x45; 60], to).unwrap();
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let took = pump_time() - before;
+    let unknown = a.counters.received.dropped(Reason::UnknownSender);
+    assert!(unknown > 300 && unknown <= sent, "{unknown} of {sent}");
+    // Awake it takes the whole second.
+    assert!(took < Duration::from_millis(500), "{took:?}");
 }
 
 /// Numbered datagrams from one container to the other, which checks that none is missing and none out of order.
@@ -157,13 +221,17 @@ impl Drop for Server {
 
 /// How often the outward threads of all pumps of this process went to sleep.
 fn outward_sleeps() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let of = |task: std::path::PathBuf| {
+    let of = |task: &Path| {
         let status = std::fs::read_to_string(task.join("status")).ok()?;
         let value = |name| status.lines().find_map(|line| line.strip_prefix(name));
         let outward = value("Name:")?.trim().starts_with("tun-to-udp");
         let sleeps = value("voluntary_ctxt_switches:").filter(|_| outward)?;
         sleeps.trim().parse::<u64>().ok()
     };
-    tasks.filter_map(|task| of(task.ok()?.path())).sum()
+    tasks().iter().filter_map(|task| of(task)).sum()
+}
+
+fn tasks() -> Vec<PathBuf> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter_map(|task| Some(task.ok()?.path())).collect()
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use lab::{Lab, until};
-use udp::{ASLEEP, FAST, Node, PLAIN, pair, ping};
+use udp::{ASLEEP, AWAKE, FAST, Node, PLAIN, pair, ping, pump_time};
 
 struct Counting;
 
@@ -81,6 +81,21 @@ fn no_packet_costs_an_allocation() {
     }
 }
 
+#[test]
+#[ignore = "needs root: network namespaces and a TUN device"]
+fn nor_do_threads_that_take_turns() {
+    let _alone = ALONE.lock();
+    let lab = Lab::new(2);
+    let (a, b) = pair(&lab, AWAKE);
+    let mut flood = a.container.command("ping");
+    flood.args(["-n", "-q", "-f", &b.container_address().to_string()]);
+    let _flood = a.container.spawn("flood", flood);
+    wait_for(&b, 2_000);
+    let before = ALLOCATIONS.load(Relaxed);
+    wait_for(&b, 5_000);
+    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
+}
+
 /// Waits until so many more packets came, without an allocation of its own.
 fn wait_for(node: &Node, more: u64) {
     let packets = &node.counters.received.packets;
@@ -96,7 +111,7 @@ fn wait_for(node: &Node, more: u64) {
 #[ignore = "needs root: network namespaces and a TUN device"]
 fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
     let _alone = ALONE.lock();
-    for path in [FAST, ASLEEP] {
+    for path in [FAST, ASLEEP, AWAKE] {
         let lab = Lab::new(2);
         let (a, b) = pair(&lab, path);
         assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
@@ -110,13 +125,15 @@ fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
             &b.tunnel_address().to_string(),
         ];
         assert!(a.host.run("ping", &args).contains(" 0% packet loss"));
+        // Until the threads sleep again.
+        std::thread::sleep(5 * path.busy_poll);
         for state in ["up", "down"] {
             a.host.ip(&format!("link set {} {state}", a.device));
-            let (before, begin) = (pump_nanoseconds(), Instant::now());
+            let (before, begin) = (pump_time(), Instant::now());
             until("a second", Duration::from_secs(5), || {
                 (begin.elapsed() > Duration::from_secs(1)).then_some(())
             });
-            let spent = Duration::from_nanos(pump_nanoseconds() - before);
+            let spent = pump_time() - before;
             assert!(spent < Duration::from_millis(20), "{state}: {spent:?}");
         }
         a.host.ip(&format!("link set {} up", a.device));
@@ -124,18 +141,4 @@ fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
             .ip(&format!("route add 10.5.0.0/16 dev {}", a.device));
         assert!(ping(&a.host, b.tunnel_address(), &[]).contains("ttl=62"));
     }
-}
-
-/// Processor time of all pumps' threads of this process.
-fn pump_nanoseconds() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let of = |task: std::path::PathBuf| {
-        let name = std::fs::read_to_string(task.join("comm")).ok()?;
-        let pump = name.starts_with("tun-to-udp") || name.starts_with("udp-to-tun");
-        let stat = std::fs::read_to_string(task.join("schedstat"))
-            .ok()
-            .filter(|_| pump)?;
-        stat.split(' ').next()?.parse::<u64>().ok()
-    };
-    tasks.filter_map(|task| of(task.ok()?.path())).sum()
 }

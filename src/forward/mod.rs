@@ -19,7 +19,7 @@ pub use table::{Peer, Table};
 /// `UdpOptions::busy_poll` where the admin says nothing: a few round trips between two hosts that are awake.
 pub const BUSY_POLL: Duration = Duration::from_micros(200);
 
-/// Longest `UdpOptions::busy_poll`: a thread that looks for so long still notices at once that it is to stop.
+/// Longest `UdpOptions::busy_poll`: beyond it the time to wake makes no difference.
 pub const LONGEST_BUSY_POLL: Duration = Duration::from_millis(10);
 
 /// How the udp data path works, as far as the admin chooses.

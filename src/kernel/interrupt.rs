@@ -36,13 +36,18 @@ pub fn prepare() -> io::Result<()> {
     Ok(open.thread_unblock()?)
 }
 
-/// Waits for the end of a thread that looks, before each call that may block, whether it is to end. A panic
-/// of the thread is its own to report.
-pub fn join(thread: JoinHandle<()>) {
-    while !thread.is_finished() {
-        // SAFETY: the thread is not joined yet, so its handle is valid.
-        unsafe { libc::pthread_kill(thread.as_pthread_t(), SIGNAL as libc::c_int) };
+/// Waits for the end of threads that look, before each call that may block, whether they are to end. A panic of
+/// a thread is its own to report.
+pub fn join(mut threads: Vec<JoinHandle<()>>) {
+    // All at once: one may wait for another.
+    while !threads.is_empty() {
+        for ended in threads.extract_if(.., |thread| thread.is_finished()) {
+            drop(ended.join());
+        }
+        for thread in &threads {
+            // SAFETY: the thread is not joined yet, so its handle is valid.
+            unsafe { libc::pthread_kill(thread.as_pthread_t(), SIGNAL as libc::c_int) };
+        }
         std::thread::sleep(AGAIN);
     }
-    drop(thread.join());
 }

@@ -151,3 +151,17 @@ pub fn ping(from: &Net, to: Ipv4Addr, args: &[&str]) -> String {
     let args = [&["-n", "-c", "1", "-W", "2"], args, &[&to]].concat();
     String::from_utf8_lossy(&from.try_run("ping", &args).stdout).into_owned()
 }
+
+/// Processor time of all pumps' threads of this process.
+pub fn pump_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |task: std::path::PathBuf| {
+        let name = std::fs::read_to_string(task.join("comm")).ok()?;
+        let pump = name.starts_with("tun-to-udp") || name.starts_with("udp-to-tun");
+        let stat = std::fs::read_to_string(task.join("schedstat"))
+            .ok()
+            .filter(|_| pump)?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(tasks.filter_map(|task| of(task.ok()?.path())).sum())
+}

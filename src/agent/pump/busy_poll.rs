@@ -11,28 +11,37 @@ const PACKET: usize = 1500;
 const CLOSE: u32 = 4;
 /// Good signs that a first try takes. After one in vain the next takes twice as many, up to the second number.
 const TRIES: (u32, u32) = (4, 64);
-/// Packets that make a try worth its end, in which nothing came.
+/// How much (packets, or looks that brought some) makes a try worth its end, in which nothing came.
 const WORTH: u32 = 16;
 /// What a bad sign adds to the strain, of which a good one takes away 1, and where it is too much: more than one bad
 /// sign of five.
 const STRAIN: u32 = 4;
 const TOO_MUCH: u32 = 8;
+/// Without the processor for so long: a quota is used up (`cpu.max`), which waiting awake does by itself. Then a thread
+/// sleeps as others do, for so long.
+const THROTTLED: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_secs(10);
+/// A look both ways that takes so long waited for room to send, and the other way with it.
+const HELD_UP: Duration = Duration::from_millis(5);
 
 /// What one look at the device or the socket brought.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
+    /// All packets, and their bytes.
     pub packets: usize,
     pub bytes: usize,
+    /// Packets that were not dropped: for others nobody stays awake.
+    pub good: usize,
 }
 
 impl Load {
-    pub fn add(&mut self, packets: usize, bytes: usize) {
-        self.packets += packets;
-        self.bytes += bytes;
-    }
-
-    pub fn is_empty(self) -> bool {
-        self.packets == 0
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+            good: self.good + other.good,
+        }
     }
 
     /// One thread has time for both ways of it.
@@ -111,10 +120,12 @@ pub struct Pace {
     limit: Duration,
     awake: bool,
     tries: Tries,
-    /// When the last load came.
+    /// When the last good packet came.
     last: Instant,
-    /// When it looked last.
+    /// When the last look ended.
     looked: Instant,
+    /// Until then it sleeps.
+    rest: Instant,
 }
 
 impl Pace {
@@ -126,51 +137,62 @@ impl Pace {
             tries: Tries::new(),
             last: now,
             looked: now,
+            rest: now,
         }
     }
 
-    /// What to do after a look that brought this, or after it slept until this came.
-    pub fn after(&mut self, load: Load, now: Instant) -> Next {
-        let looked = std::mem::replace(&mut self.looked, now);
+    /// What to do after a look that brought this and took from `begun` to `now`, or after it slept until this came.
+    pub fn after(&mut self, load: Load, begun: Instant, now: Instant) -> Next {
+        let away = begun.duration_since(self.looked);
+        self.looked = now;
         if !self.awake {
-            if load.is_empty() {
-                return Next::Sleep;
-            }
-            let close = now.duration_since(self.last) < self.limit * CLOSE;
-            self.last = now;
-            self.awake = self.tries.sign(close, load.weight());
-            return match self.awake {
-                true => Next::Look,
-                false => Next::Sleep,
+            return self.woke(load, now);
+        }
+        if away >= THROTTLED {
+            self.rest = now + REST;
+            return self.sleep();
+        }
+        if load.good == 0 {
+            return match now.duration_since(self.last) < self.limit {
+                true => Next::Yield,
+                false => self.sleep(),
             };
         }
+        self.last = now;
         // Others had the processor for long. Who sleeps is let in before them when it wakes.
-        let crowded = now.duration_since(looked) >= self.limit;
-        let goes_on = match load.is_empty() {
-            true => now.duration_since(self.last) < self.limit,
-            false => {
-                self.last = now;
-                self.tries.hit(!crowded, load.weight())
-            }
-        };
-        if !goes_on {
-            self.awake = false;
-            self.tries.ended();
-            return Next::Sleep;
-        }
-        match load.is_empty() {
-            true => Next::Yield,
-            false => Next::Look,
+        let crowded = away >= self.limit;
+        match self.tries.hit(!crowded, load.weight()) {
+            true => Next::Look,
+            false => self.sleep(),
         }
     }
 
-    /// The thread begins again, after another did its work. With the next load it is awake.
-    pub fn resumed(&mut self, now: Instant) -> Next {
+    fn woke(&mut self, load: Load, now: Instant) -> Next {
+        if load.good == 0 {
+            return Next::Sleep;
+        }
+        let close = now.duration_since(self.last) < self.limit * CLOSE;
+        self.last = now;
+        self.awake = now >= self.rest && self.tries.sign(close, load.weight());
+        match self.awake {
+            true => Next::Look,
+            false => Next::Sleep,
+        }
+    }
+
+    fn sleep(&mut self) -> Next {
         self.awake = false;
-        self.tries = Tries::new();
-        self.tries.signs = self.tries.needed - 1;
-        (self.last, self.looked) = (now, now);
+        self.tries.ended();
         Next::Sleep
+    }
+
+    /// The thread begins again, asleep, after another did its work. With the next packet it is awake.
+    pub fn resumed(&mut self, now: Instant) {
+        self.awake = false;
+        self.tries.ended();
+        self.tries.needed = TRIES.0;
+        self.tries.signs = TRIES.0 - 1;
+        (self.last, self.looked) = (now, now);
     }
 }
 
@@ -185,12 +207,16 @@ impl Division {
 
     /// What came for one's own half. True when one thread may be enough for both.
     pub fn is_light(&mut self, load: Load) -> bool {
-        !load.is_empty() && self.0.sign(load.is_light(), 1)
+        load.packets > 0 && self.0.sign(load.is_light(), 1)
     }
 
-    /// What came for both halves, which one thread has. False when it is too much.
-    pub fn stays_light(&mut self, loads: [Load; 2]) -> bool {
-        loads.iter().all(|load| load.is_empty())
+    /// What came for both halves, which one thread has, in a look that took so long. False when it is too much.
+    pub fn stays_light(&mut self, loads: [Load; 2], took: Duration) -> bool {
+        if took >= HELD_UP {
+            (self.0.needed, self.0.hits) = (TRIES.1, 0);
+            return false;
+        }
+        loads.iter().all(|load| load.packets == 0)
             || self.0.hit(loads.iter().all(|load| load.is_light()), 1)
     }
 
@@ -207,12 +233,17 @@ mod tests {
     const LIMIT: Duration = Duration::from_micros(200);
     const NONE: Load = load(0, 0);
     const ONE: Load = load(1, 84);
+    const DROPPED: Load = Load { good: 0, ..ONE };
     /// One read of a packet that the kernel left whole.
     const LARGE: Load = load(1, 65_000);
     const MANY: Load = load(9, 9 * 84);
 
     const fn load(packets: usize, bytes: usize) -> Load {
-        Load { packets, bytes }
+        Load {
+            packets,
+            bytes,
+            good: packets,
+        }
     }
 
     struct Clock {
@@ -231,7 +262,7 @@ mod tests {
 
         fn after(&mut self, micros: u64, load: Load) -> Next {
             self.now += Duration::from_micros(micros);
-            self.pace.after(load, self.now)
+            self.pace.after(load, self.now, self.now)
         }
 
         /// Loads so far apart until it stays awake.
@@ -246,6 +277,7 @@ mod tests {
         assert_eq!(Clock::new(LIMIT).needed(799, LARGE), Some(1));
         assert_eq!(Clock::new(LIMIT).needed(799, MANY), Some(1));
         assert_eq!(Clock::new(LIMIT).needed(800, LARGE), None);
+        assert_eq!(Clock::new(LIMIT).needed(1, DROPPED), None);
         assert_eq!(Clock::new(Duration::ZERO).needed(0, LARGE), None);
         let mut interrupted = Clock::new(LIMIT);
         for _ in 0..10 {
@@ -270,8 +302,8 @@ mod tests {
             assert_eq!(clock.after(40, ONE), Next::Look);
             assert_eq!(clock.after(40, LARGE), Next::Look);
         }
-        assert_eq!(clock.after(199, NONE), Next::Yield);
-        assert_eq!(clock.after(1, NONE), Next::Sleep);
+        assert_eq!(clock.after(199, DROPPED), Next::Yield);
+        assert_eq!(clock.after(1, DROPPED), Next::Sleep);
         assert_eq!(clock.needed(1, ONE), Some(4));
     }
 
@@ -305,6 +337,28 @@ mod tests {
         }
         assert_eq!(clock.after(3000, ONE), Next::Look);
         assert_eq!(clock.after(200, LARGE), Next::Sleep);
+        // Its own work is not others'.
+        clock.needed(1, ONE);
+        for _ in 0..10 {
+            let begun = clock.now;
+            clock.now += Duration::from_millis(60);
+            assert_eq!(clock.pace.after(MANY, begun, clock.now), Next::Look);
+        }
+    }
+
+    #[test]
+    fn where_a_quota_is_used_up_it_sleeps_for_long() {
+        for load in [NONE, LARGE] {
+            let mut clock = Clock::new(LIMIT);
+            clock.needed(1, ONE);
+            assert_eq!(clock.after(50_000, load), Next::Sleep);
+            for _ in 0..9999 {
+                assert_eq!(clock.after(500, LARGE), Next::Sleep);
+                assert_eq!(clock.after(500, LARGE), Next::Sleep);
+            }
+            clock.after(500, ONE);
+            assert_eq!(clock.after(500, LARGE), Next::Look);
+        }
     }
 
     #[test]
@@ -312,14 +366,15 @@ mod tests {
         let mut clock = Clock::new(LIMIT);
         clock.needed(1, ONE);
         clock.now += Duration::from_secs(1);
-        assert_eq!(clock.pace.resumed(clock.now), Next::Sleep);
+        clock.pace.resumed(clock.now);
         assert_eq!(clock.after(799, ONE), Next::Look);
-        assert_eq!(clock.pace.resumed(clock.now), Next::Sleep);
+        clock.pace.resumed(clock.now);
         assert_eq!(clock.after(800, ONE), Next::Sleep);
     }
 
     #[test]
     fn one_thread_has_both_halves_while_loads_are_light() {
+        let soon = Duration::from_millis(4);
         let mut division = Division::new();
         let light = |division: &mut Division| {
             (1..=5000).find(|_| {
@@ -335,18 +390,24 @@ mod tests {
         for loads in [[LARGE, NONE], [NONE, MANY], [MANY, ONE]] {
             // One of five passes.
             for _ in 0..20 {
-                assert!(division.stays_light(loads));
+                assert!(division.stays_light(loads, soon));
                 for _ in 0..4 {
-                    assert!(division.stays_light([ONE, NONE]));
+                    assert!(division.stays_light([ONE, NONE], soon));
                 }
             }
-            assert!(division.stays_light(loads));
-            assert!(division.stays_light([NONE, NONE]));
-            assert!(!division.stays_light(loads));
+            assert!(division.stays_light(loads, soon));
+            assert!(division.stays_light([NONE, NONE], soon));
+            assert!(!division.stays_light(loads, soon));
             division.ended();
             assert_eq!(light(&mut division), Some(4), "it was worth it");
         }
         division.ended();
         assert_eq!(light(&mut division), Some(8), "it was refused");
+        for _ in 0..20 {
+            assert!(division.stays_light([ONE, ONE], soon));
+        }
+        assert!(!division.stays_light([ONE, ONE], Duration::from_millis(5)));
+        division.ended();
+        assert_eq!(light(&mut division), Some(64), "a send waited");
     }
 }

@@ -130,7 +130,8 @@ impl<'a> Inbox<'a> {
                 continue;
             };
             let len = message.span.len as usize;
-            load.add(len.div_ceil(message.size).max(1), len);
+            load.packets += len.div_ceil(message.size).max(1);
+            load.bytes += len;
             if message.truncated {
                 self.lane.counters.received.drop(Reason::Truncated);
                 continue;
@@ -139,7 +140,7 @@ impl<'a> Inbox<'a> {
             let mut at = message.span.start as usize;
             loop {
                 let len = message.size.min(message.span.end() - at);
-                self.judge(Span::new(at, len), &mut sender);
+                load.good += usize::from(self.judge(Span::new(at, len), &mut sender));
                 at += len;
                 if at >= message.span.end() {
                     break;
@@ -149,14 +150,16 @@ impl<'a> Inbox<'a> {
         load
     }
 
-    fn judge(&mut self, span: Span, sender: &mut Sender<'_>) {
+    /// Keeps the packet for delivery; false when it was dropped.
+    fn judge(&mut self, span: Span, sender: &mut Sender<'_>) -> bool {
         let Some(packet) = span.of_mut(&mut self.buffer) else {
-            return;
+            return false;
         };
         match sender.judge(packet) {
             Inbound::Deliver => {
                 ipv4::decrement_ttl(packet);
                 self.coalescer.push(&self.buffer, span);
+                true
             }
             Inbound::Drop(reason, error) => {
                 let counters = &self.lane.counters.received;
@@ -164,6 +167,7 @@ impl<'a> Inbox<'a> {
                 if let Some(error) = error {
                     self.errors.send(self.lane, counters, error, packet);
                 }
+                false
             }
         }
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Instant;
 
-use super::busy_poll::{Division, Load, Next, Pace};
+use super::busy_poll::{Division, Next, Pace};
 use super::inbound::Inbox;
 use super::outbound::Outbox;
-use super::turn::{Answer, Borrower, Owner};
+use super::turn::{Answer, Borrower, Loan, Owner};
 use super::{Ended, Shared};
 use crate::kernel::tun::TunQueue;
 use crate::kernel::udp::UdpSocket;
@@ -30,7 +30,8 @@ impl Deref for Lane<'_> {
 }
 
 impl Lane<'_> {
-    fn goes_on(&self) -> bool {
+    /// The pump is not being stopped.
+    pub fn goes_on(&self) -> bool {
         !self.stopping.load(Relaxed)
     }
 }
@@ -39,20 +40,25 @@ impl Lane<'_> {
 ///
 /// # Errors
 /// Why it ended else.
-pub(super) fn tun_to_udp(lane: &Lane<'_>, outbox: Owner<Outbox>) -> Result<(), Ended> {
+pub(super) fn tun_to_udp(lane: &Lane<'_>, outbox: &Owner<Outbox>) -> Result<(), Ended> {
     let mut own = Outbox::new(lane);
     let mut pace = Pace::new(lane.busy_poll, Instant::now());
     let mut next = Next::Sleep;
     while lane.goes_on() {
+        let begun = Instant::now();
         let load = own.pass(lane, next == Next::Sleep)?;
-        next = pace.after(load, Instant::now());
+        next = pace.after(load, begun, Instant::now());
         if outbox.is_asked() {
             if load.is_light() {
                 own = match outbox.lend(own) {
-                    Some(back) => back,
-                    None => break,
+                    Loan::Kept(own) => own,
+                    Loan::Back(own) => {
+                        pace.resumed(Instant::now());
+                        next = Next::Sleep;
+                        own
+                    }
+                    Loan::Over => break,
                 };
-                next = pace.resumed(Instant::now());
             } else {
                 outbox.refuse();
             }
@@ -68,15 +74,16 @@ pub(super) fn tun_to_udp(lane: &Lane<'_>, outbox: Owner<Outbox>) -> Result<(), E
 ///
 /// # Errors
 /// Why it ended else.
-pub(super) fn udp_to_tun(lane: &Lane<'_>, outbox: Borrower<Outbox>) -> Result<(), Ended> {
+pub(super) fn udp_to_tun(lane: &Lane<'_>, outbox: &Borrower<Outbox>) -> Result<(), Ended> {
     let mut inbox = Inbox::new(lane);
     let mut pace = Pace::new(lane.busy_poll, Instant::now());
     let mut division = Division::new();
     let mut next = Next::Sleep;
     let mut asked = false;
     while lane.goes_on() {
+        let begun = Instant::now();
         let load = inbox.pass(next == Next::Sleep)?;
-        next = pace.after(load, Instant::now());
+        next = pace.after(load, begun, Instant::now());
         let awake = next != Next::Sleep;
         if awake && !asked && division.is_light(load) {
             outbox.ask();
@@ -84,7 +91,7 @@ pub(super) fn udp_to_tun(lane: &Lane<'_>, outbox: Borrower<Outbox>) -> Result<()
         }
         if asked {
             // The owner sees it at its next look; where packets go one way only, that may be never.
-            let answer = match awake {
+            let answer = match awake && load.is_light() {
                 true => outbox.answer(),
                 false => outbox.withdraw(),
             };
@@ -114,14 +121,13 @@ fn both_ways(
     division: &mut Division,
 ) -> Result<Next, Ended> {
     loop {
+        let begun = Instant::now();
         // In this order: what is delivered here may have its answer in the device at once.
         let loads = [inbox.pass(false)?, outbox.pass(lane, false)?];
-        let mut load = Load::default();
-        loads
-            .iter()
-            .for_each(|each| load.add(each.packets, each.bytes));
-        let next = pace.after(load, Instant::now());
-        if next == Next::Sleep || !division.stays_light(loads) || !lane.goes_on() {
+        let now = Instant::now();
+        let next = pace.after(loads[0].and(loads[1]), begun, now);
+        let light = division.stays_light(loads, now.duration_since(begun));
+        if next == Next::Sleep || !light || !lane.goes_on() {
             return Ok(next);
         }
         if next == Next::Yield {

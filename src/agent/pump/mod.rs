@@ -1,7 +1,7 @@
-//! The udp backend's data path: a pair of threads for each queue of the TUN device and its UDP socket, which own
-//! their memory and block when there is nothing to do (after a while awake where packets came close together). What
-//! happens to a packet is `forward`'s to say; how it is read and written is `kernel`'s. Nothing here allocates, locks or
-//! logs per packet.
+//! The udp backend's data path: a pair of threads for each queue of the TUN device and its UDP socket. They
+//! block when there is nothing to do (after a while awake where packets came close together). What
+//! happens to a packet is `forward`'s to say; how it is read and written is `kernel`'s. Nothing here allocates or logs
+//! per packet, and nobody waits for a lock.
 
 mod backend;
 mod busy_poll;
@@ -83,7 +83,7 @@ struct Shared {
     /// One for each queue of the device.
     sockets: Vec<UdpSocket>,
     raw: Option<RawSender>,
-    /// Looked at before each call that may wait; who waits already is interrupted.
+    /// Looked at before each call that may wait; who waits already is interrupted, or waits for one who looks.
     stopping: AtomicBool,
     table: Arc<ArcSwap<Table>>,
     counters: Arc<Counters>,
@@ -138,11 +138,11 @@ impl Pump {
         };
         for index in 0..queues {
             let (owner, borrower) = turn::pair();
-            pump.spawn(format!("tun-to-udp-{index}"), index, |lane| {
-                lane::tun_to_udp(lane, owner)
+            pump.spawn(format!("tun-to-udp-{index}"), index, move |lane| {
+                lane::tun_to_udp(lane, &owner)
             })?;
-            pump.spawn(format!("udp-to-tun-{index}"), index, |lane| {
-                lane::udp_to_tun(lane, borrower)
+            pump.spawn(format!("udp-to-tun-{index}"), index, move |lane| {
+                lane::udp_to_tun(lane, &borrower)
             })?;
         }
         Ok(pump)
@@ -152,11 +152,12 @@ impl Pump {
         &mut self,
         name: String,
         index: usize,
-        run: impl FnOnce(&Lane<'_>) -> Result<(), Ended> + Send + 'static,
+        run: impl Fn(&Lane<'_>) -> Result<(), Ended> + Send + 'static,
     ) -> Result<(), PumpError> {
         let shared = Arc::clone(&self.shared);
         let body = move || {
-            // Reports even when this thread unwinds; the others end with the pump at the latest.
+            // Reports even when this thread unwinds, and before what `run` holds is dropped, by which the other thread of
+            // the lane may learn of it; the others end with the pump at the latest.
             let mut guard = Guard(&shared, Ended::Panicked);
             if let (Some(tun), Some(socket)) =
                 (shared.tun.queues().get(index), shared.sockets.get(index))
@@ -196,7 +197,7 @@ impl Pump {
     fn join(&mut self) {
         self.shared.stopping.store(true, Relaxed);
         // A panic was reported by the thread's guard.
-        self.threads.drain(..).for_each(interrupt::join);
+        interrupt::join(self.threads.drain(..).collect());
     }
 }
 

@@ -94,9 +94,11 @@ impl Outbox {
                 Ok(len) => {
                     wait = false;
                     let table = table.get_or_insert_with(|| lane.table.load());
-                    self.judge(lane, Span::new(start, len), table);
+                    let good = self.judge(lane, Span::new(start, len), table);
                     start += len.next_multiple_of(64);
-                    load.add(1, len);
+                    load.packets += 1;
+                    load.bytes += len;
+                    load.good += usize::from(good);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {
@@ -110,15 +112,17 @@ impl Outbox {
         Ok(load)
     }
 
-    fn judge(&mut self, lane: &Lane<'_>, mut span: Span, table: &Table) {
+    /// Takes the packet into the batch; false when it was dropped.
+    fn judge(&mut self, lane: &Lane<'_>, mut span: Span, table: &Table) -> bool {
         let counters = &lane.counters.sent;
         let Some(mut packet) = span.of_mut(&mut self.buffer) else {
-            return;
+            return false;
         };
         let mut vnet = Vnet::WHOLE;
         if lane.shared.tun.offload().header {
             let Some((header, behind)) = Vnet::split(packet) else {
-                return counters.drop(Reason::Short);
+                counters.drop(Reason::Short);
+                return false;
             };
             (vnet, packet) = (header, behind);
             span = Span::new(span.start as usize + vnet::LEN, packet.len());
@@ -130,12 +134,15 @@ impl Outbox {
                 if let Some(error) = error {
                     self.errors.send(lane, counters, error, packet);
                 }
-                return;
+                return false;
             }
         };
         ipv4::decrement_ttl(packet);
         match segment::prepare(&vnet, packet) {
-            Err(_) => counters.drop(Reason::BadOffload),
+            Err(_) => {
+                counters.drop(Reason::BadOffload);
+                return false;
+            }
             Ok(None) => self.grouper.push(to, &[span]),
             Ok(Some(cut)) => {
                 let len = cut.count() * cut.headers;
@@ -147,6 +154,7 @@ impl Outbox {
                 self.cut(lane, &cut, span, to, len);
             }
         }
+        true
     }
 
     /// Cuts a large packet into pieces: headers are written behind the packets, payload stays.
@@ -211,7 +219,10 @@ impl Sender {
         spans: &[Span],
         errors: &mut Errors,
     ) {
-        while let Some((first, others)) = messages.split_first() {
+        // A send that waits for room is interrupted when the pump is stopped.
+        while let Some((first, others)) = messages.split_first()
+            && lane.goes_on()
+        {
             match self.send(lane, buffer, messages, spans) {
                 Ok(sent) => messages = messages.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -307,7 +318,9 @@ impl Sender {
         }
         let singles = std::mem::take(&mut self.singles);
         let mut rest = singles.as_slice();
-        while let Some((first, others)) = rest.split_first() {
+        while let Some((first, others)) = rest.split_first()
+            && lane.goes_on()
+        {
             match self.send(lane, buffer, rest, spans) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -46,6 +46,17 @@ pub enum Answer<T> {
     Lent(T),
 }
 
+/// What became of a loan.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Loan<T> {
+    /// Nobody wants it any more.
+    Kept(T),
+    /// It was away.
+    Back(T),
+    /// The other thread ended.
+    Over,
+}
+
 /// Two ends for two threads.
 pub fn pair<T>() -> (Owner<T>, Borrower<T>) {
     let shared = Arc::new(Shared {
@@ -83,21 +94,21 @@ impl<T> Owner<T> {
         }
     }
 
-    /// Lends it, if it is still asked for, and sleeps until it is back. `None`: the other thread ended.
-    pub fn lend(&self, it: T) -> Option<T> {
+    /// Lends it, if it is still asked for, and sleeps until it is back.
+    pub fn lend(&self, it: T) -> Loan<T> {
         let mut state = self.0.lock();
         self.0.asked.store(false, Relaxed);
         match *state {
             State::Asked => *state = State::Lent(it),
-            State::Over => return None,
-            _ => return Some(it),
+            State::Over => return Loan::Over,
+            _ => return Loan::Kept(it),
         }
         let away = |state: &mut State<T>| !matches!(state, State::Back(_) | State::Over);
         let mut state =
             { self.0.back.wait_while(state, away) }.unwrap_or_else(PoisonError::into_inner);
         match mem::replace(&mut *state, State::Kept) {
-            State::Back(it) => Some(it),
-            _ => None,
+            State::Back(it) => Loan::Back(it),
+            _ => Loan::Over,
         }
     }
 }
@@ -171,7 +182,7 @@ mod tests {
     #[test]
     fn it_is_lent_when_asked_for_and_comes_back() {
         let (owner, borrower) = pair::<u32>();
-        assert_eq!(owner.lend(1), Some(1), "nobody asked");
+        assert_eq!(owner.lend(1), Loan::Kept(1), "nobody asked");
         borrower.ask();
         assert!(owner.is_asked());
         assert_eq!(borrower.answer(), Answer::Waiting);
@@ -186,7 +197,7 @@ mod tests {
             };
             assert!(!lends.is_finished());
             borrower.give_back(it + 1);
-            assert_eq!(lends.join().unwrap(), Some(3));
+            assert_eq!(lends.join().unwrap(), Loan::Back(3));
         });
         assert_eq!(borrower.answer(), Answer::Refused);
     }
@@ -200,7 +211,7 @@ mod tests {
         assert_eq!(borrower.withdraw(), Answer::Refused);
         borrower.ask();
         assert_eq!(borrower.withdraw(), Answer::Refused);
-        assert_eq!(owner.lend(1), Some(1));
+        assert_eq!(owner.lend(1), Loan::Kept(1));
     }
 
     /// However both threads run, it is neither lost nor doubled and nobody waits for ever.
@@ -209,25 +220,39 @@ mod tests {
         let (owner, borrower) = pair::<u32>();
         thread::scope(|scope| {
             let owns = scope.spawn(move || {
-                let mut it = 0;
-                while let Some(back) = owner.lend(it) {
-                    it = back;
-                    if it % 3 == 0 {
+                let (mut it, mut loans) = (0, 0);
+                loop {
+                    match owner.lend(it) {
+                        Loan::Kept(kept) => it = kept,
+                        Loan::Back(back) => {
+                            assert_eq!(back, it + 1);
+                            (it, loans) = (back, loans + 1);
+                        }
+                        Loan::Over => return loans,
+                    }
+                    if loans % 3 == 0 {
                         owner.refuse();
                     }
                 }
             });
-            for turn in 0..20_000 {
+            let mut borrowed = 0;
+            for turn in 0_u32.. {
                 borrower.ask();
                 if turn % 2 == 0 {
                     thread::yield_now();
                 }
                 if let Answer::Lent(it) = borrower.withdraw() {
+                    assert_eq!(it, borrowed);
+                    borrowed += 1;
                     borrower.give_back(it + 1);
+                    if borrowed == 2000 {
+                        break;
+                    }
                 }
             }
             drop(borrower);
-            assert!(owns.join().is_ok());
+            // The last may be on its way when the other end is dropped.
+            assert!((1999..=2000).contains(&owns.join().unwrap()));
         });
     }
 
@@ -236,7 +261,7 @@ mod tests {
         let (owner, borrower) = pair::<u32>();
         borrower.ask();
         drop(borrower);
-        assert_eq!(owner.lend(1), None);
+        assert_eq!(owner.lend(1), Loan::Over);
         let (owner, borrower) = pair::<u32>();
         borrower.ask();
         drop(owner);

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::packet::Span;
 use crate::packet::vnet::Vnet;
 
-/// One queue; packets are read and written by one thread each.
+/// One queue; at any time one thread reads packets and one writes them.
 pub struct TunQueue {
     device: tun::Device,
     header: bool,
@@ -202,7 +202,7 @@ mod tests {
             assert!(told.recv_timeout(deadline).unwrap().is_none());
             match gone {
                 true => ip(&format!("link delete {}", tun.name())),
-                false => interrupt::join(reader),
+                false => interrupt::join(vec![reader]),
             }
             let error = told.recv_timeout(deadline).unwrap().unwrap();
             match gone {
