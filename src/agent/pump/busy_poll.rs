@@ -3,10 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Most packets of a light load: what one thread forwards in passing.
-const LIGHT: u32 = 8;
-/// What the kernel left whole counts as so many bytes a packet.
-const PACKET: usize = 1500;
+use super::load::Load;
+
 /// Asleep, packets are close together within so many limits: what wakes a thread is forwarded later for it.
 const CLOSE: u32 = 4;
 /// Good signs that a first try takes. After one in vain the next takes twice as many, up to the second number.
@@ -23,38 +21,6 @@ const THROTTLED: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_secs(10);
 /// A look both ways that takes so long waited for room to send, and the other way with it.
 const HELD_UP: Duration = Duration::from_millis(5);
-
-/// What one look at the device or the socket brought.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// All packets, and their bytes.
-    pub packets: usize,
-    pub bytes: usize,
-    /// Packets that were not dropped: for others nobody stays awake.
-    pub good: usize,
-}
-
-impl Load {
-    /// Both together.
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            packets: self.packets + other.packets,
-            bytes: self.bytes + other.bytes,
-            good: self.good + other.good,
-        }
-    }
-
-    /// One thread has time for both ways of it.
-    pub fn is_light(self) -> bool {
-        self.weight() <= LIGHT
-    }
-
-    /// As packets.
-    fn weight(self) -> u32 {
-        let packets = self.packets.max(self.bytes / PACKET);
-        u32::try_from(packets).unwrap_or(u32::MAX)
-    }
-}
 
 /// What a thread does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

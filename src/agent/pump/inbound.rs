@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::busy_poll::Load;
 use super::errors::Errors;
+use super::load::Load;
 use super::{Ended, Lane, device_end};
 use crate::forward::coalesce::Coalescer;
 use crate::forward::decide::{Inbound, Sender};

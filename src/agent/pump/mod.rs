@@ -8,6 +8,7 @@ mod busy_poll;
 mod errors;
 mod inbound;
 mod lane;
+mod load;
 mod outbound;
 mod turn;
 

@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::busy_poll::Load;
 use super::errors::Errors;
+use super::load::Load;
 use super::{Ended, Lane, device_end};
 use crate::forward::decide::{self, Outbound};
 use crate::forward::group::{Grouper, Message};
