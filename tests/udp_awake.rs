@@ -6,7 +6,7 @@ mod lab;
 mod udp;
 
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use flannelctl::forward::Reason;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use lab::Lab;
-use udp::{ASLEEP, AWAKE, Node, PORT, pair, pump_time};
+use udp::{ASLEEP, AWAKE, Node, PORT, pair, pump_time, runtime, tasks};
 
 /// The tests count what all pumps of the process do.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -78,19 +78,12 @@ fn a_pump_stops_while_one_thread_does_both_ways() {
         let mut talk = Talk::new(&a, &b);
         talk.ask(200);
         // So close together that the threads are as they were when it ends.
-        let flood = |from: &Node, to: &Node| {
-            let mut ping = from.container.command("ping");
-            ping.args(["-n", "-q", "-f", &to.container_address().to_string()]);
-            from.container.spawn("flood", ping)
-        };
-        let _flood = flood(&a, &b);
+        let _flood = a.flood(&b);
         talk.ask(200);
         b.host.ip("link delete flannel0");
         let pump = b.pump.take().unwrap();
         let ended = async { tokio::time::timeout(SECONDS, pump.stopped()).await };
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().build().unwrap();
-        let why = runtime.block_on(ended).unwrap();
+        let why = runtime().block_on(ended).unwrap();
         assert!(matches!(why, Ended::DeviceGone), "{why:?}");
         for pump in [a.pump.take().unwrap(), pump] {
             let begin = Instant::now();
@@ -221,17 +214,12 @@ impl Drop for Server {
 
 /// How often the outward threads of all pumps of this process went to sleep.
 fn outward_sleeps() -> u64 {
-    let of = |task: &Path| {
+    let of = |task: PathBuf| {
         let status = std::fs::read_to_string(task.join("status")).ok()?;
         let value = |name| status.lines().find_map(|line| line.strip_prefix(name));
         let outward = value("Name:")?.trim().starts_with("tun-to-udp");
         let sleeps = value("voluntary_ctxt_switches:").filter(|_| outward)?;
         sleeps.trim().parse::<u64>().ok()
     };
-    tasks().iter().filter_map(|task| of(task)).sum()
-}
-
-fn tasks() -> Vec<PathBuf> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    tasks.filter_map(|task| Some(task.ok()?.path())).collect()
+    tasks().into_iter().filter_map(of).sum()
 }

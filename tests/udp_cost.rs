@@ -87,9 +87,7 @@ fn nor_do_threads_that_take_turns() {
     let _alone = ALONE.lock();
     let lab = Lab::new(2);
     let (a, b) = pair(&lab, AWAKE);
-    let mut flood = a.container.command("ping");
-    flood.args(["-n", "-q", "-f", &b.container_address().to_string()]);
-    let _flood = a.container.spawn("flood", flood);
+    let _flood = a.flood(&b);
     wait_for(&b, 2_000);
     let before = ALLOCATIONS.load(Relaxed);
     wait_for(&b, 5_000);
@@ -125,8 +123,11 @@ fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
             &b.tunnel_address().to_string(),
         ];
         assert!(a.host.run("ping", &args).contains(" 0% packet loss"));
-        // Until the threads sleep again.
-        std::thread::sleep(5 * path.busy_poll);
+        let mut before = pump_time();
+        until("the threads' sleep", Duration::from_secs(5), || {
+            let now = pump_time();
+            (std::mem::replace(&mut before, now) == now).then_some(())
+        });
         for state in ["up", "down"] {
             a.host.ip(&format!("link set {} {state}", a.device));
             let (before, begin) = (pump_time(), Instant::now());

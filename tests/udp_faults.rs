@@ -16,7 +16,7 @@ use flannelctl::forward::{Accept, Reason, Table, UdpOptions};
 use flannelctl::kernel::tun::Tun;
 use lab::{Lab, until};
 use tokio_util::sync::CancellationToken;
-use udp::{FAST, Node, PORT, address, pair, ping};
+use udp::{FAST, Node, PORT, address, pair, ping, runtime};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -300,11 +300,4 @@ fn what_is_in_the_way_is_named() {
             .to_string();
         assert!(text.contains("is no name for a device"), "{text}");
     });
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
 }

@@ -40,9 +40,12 @@ pub fn prepare() -> io::Result<()> {
 /// a thread is its own to report.
 pub fn join(mut threads: Vec<JoinHandle<()>>) {
     // All at once: one may wait for another.
-    while !threads.is_empty() {
+    loop {
         for ended in threads.extract_if(.., |thread| thread.is_finished()) {
             drop(ended.join());
+        }
+        if threads.is_empty() {
+            return;
         }
         for thread in &threads {
             // SAFETY: the thread is not joined yet, so its handle is valid.

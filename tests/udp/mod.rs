@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use flannelctl::agent::pump::{Pump, PumpConfig};
 use flannelctl::forward::{Accept, BUSY_POLL, Counters, Peer, Table};
 use flannelctl::kernel::tun::{Tun, TunWish};
 
-use crate::lab::{Host, Lab, Net};
+use crate::lab::{Host, Lab, Net, Proc};
 
 pub const PORT: u16 = 8285;
 
@@ -104,6 +105,13 @@ impl Node {
         Ipv4Addr::new(10, 5, self.subnet(), 2)
     }
 
+    /// Single packets from container to container, close together, until it is dropped.
+    pub fn flood(&self, to: &Node) -> Proc {
+        let mut ping = self.container.command("ping");
+        ping.args(["-n", "-q", "-f", &to.container_address().to_string()]);
+        self.container.spawn("flood", ping)
+    }
+
     pub fn peer(&self) -> Peer {
         Peer {
             subnet: format!("10.5.{}.0/24", self.subnet()).parse().unwrap(),
@@ -155,8 +163,7 @@ pub fn ping(from: &Net, to: Ipv4Addr, args: &[&str]) -> String {
 
 /// Processor time of all pumps' threads of this process.
 pub fn pump_time() -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let of = |task: std::path::PathBuf| {
+    let of = |task: PathBuf| {
         let name = std::fs::read_to_string(task.join("comm")).ok()?;
         let pump = name.starts_with("tun-to-udp") || name.starts_with("udp-to-tun");
         let stat = std::fs::read_to_string(task.join("schedstat"))
@@ -164,5 +171,18 @@ pub fn pump_time() -> Duration {
             .filter(|_| pump)?;
         stat.split(' ').next()?.parse::<u64>().ok()
     };
-    Duration::from_nanos(tasks.filter_map(|task| of(task.ok()?.path())).sum())
+    Duration::from_nanos(tasks().into_iter().filter_map(of).sum())
+}
+
+/// The folders of this process' threads in /proc.
+pub fn tasks() -> Vec<PathBuf> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter_map(|task| Some(task.ok()?.path())).collect()
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }

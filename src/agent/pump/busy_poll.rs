@@ -72,11 +72,14 @@ impl Tries {
     }
 
     fn ended(&mut self) {
-        self.needed = match self.hits < WORTH {
+        let needed = match self.hits < WORTH {
             true => (self.needed * 2).min(TRIES.1),
             false => TRIES.0,
         };
-        (self.signs, self.hits, self.strain) = (0, 0, 0);
+        *self = Self {
+            needed,
+            ..Self::new()
+        };
     }
 }
 
@@ -155,9 +158,10 @@ impl Pace {
     /// The thread begins again, asleep, after another did its work. With the next packet it is awake.
     pub fn resumed(&mut self, now: Instant) {
         self.awake = false;
-        self.tries.ended();
-        self.tries.needed = TRIES.0;
-        self.tries.signs = TRIES.0 - 1;
+        self.tries = Tries {
+            signs: TRIES.0 - 1,
+            ..Tries::new()
+        };
         (self.last, self.looked) = (now, now);
     }
 }

@@ -35,8 +35,6 @@ pub struct Outbox {
     /// Packets as they were read, then headers of pieces.
     buffer: Vec<u8>,
     headers_used: usize,
-    /// The device had no more packets at the last look.
-    dry: bool,
     grouper: Grouper,
     sender: Sender,
     errors: Errors,
@@ -49,7 +47,6 @@ impl Outbox {
         Self {
             buffer: vec![0; PACKETS + HEADERS],
             headers_used: 0,
-            dry: true,
             grouper,
             sender: Sender {
                 batch: SendBatch::new(PIECES, PARTS),
@@ -66,8 +63,7 @@ impl Outbox {
     /// # Errors
     /// The device is gone or broken.
     pub fn pass(&mut self, lane: &Lane<'_>, wait: bool) -> Result<Load, Ended> {
-        // Nothing is lost by a read in vain, but it takes as long as one that brings something.
-        let load = self.fill(lane, wait && self.dry).map_err(device_end)?;
+        let load = self.fill(lane, wait).map_err(device_end)?;
         self.send(lane);
         Ok(load)
     }
@@ -78,7 +74,6 @@ impl Outbox {
         let mut table = None;
         let mut start = 0;
         let mut load = Load::default();
-        self.dry = false;
         for _ in 0..BATCH {
             if start + SLOT > PACKETS {
                 break;
@@ -101,10 +96,7 @@ impl Outbox {
                     load.good += usize::from(good);
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {
-                        self.dry = true;
-                        break;
-                    }
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => break,
                     _ => return Err(error),
                 },
             }

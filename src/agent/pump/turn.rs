@@ -73,6 +73,15 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody asks any more. Who has it already is not concerned.
+    fn unask(&self) {
+        let mut state = self.lock();
+        self.asked.store(false, Relaxed);
+        if matches!(*state, State::Asked) {
+            *state = State::Kept;
+        }
+    }
+
     fn end(&self) {
         *self.lock() = State::Over;
         self.back.notify_one();
@@ -87,11 +96,7 @@ impl<T> Owner<T> {
 
     /// Says no.
     pub fn refuse(&self) {
-        let mut state = self.0.lock();
-        self.0.asked.store(false, Relaxed);
-        if matches!(*state, State::Asked) {
-            *state = State::Kept;
-        }
+        self.0.unask();
     }
 
     /// Lends it, if it is still asked for, and sleeps until it is back.
@@ -134,26 +139,21 @@ impl<T> Borrower<T> {
         let mut state = self.0.lock();
         match mem::replace(&mut *state, State::Borrowed) {
             State::Lent(it) => Answer::Lent(it),
+            State::Asked => {
+                *state = State::Asked;
+                Answer::Waiting
+            }
             other => {
                 *state = other;
-                match *state {
-                    State::Asked => Answer::Waiting,
-                    _ => Answer::Refused,
-                }
+                Answer::Refused
             }
         }
     }
 
-    /// As `answer`, and takes the request back where it was not seen yet.
+    /// As `answer`, but takes the request back where it was not seen yet.
     pub fn withdraw(&self) -> Answer<T> {
-        self.0.asked.store(false, Relaxed);
-        let mut state = self.0.lock();
-        match mem::replace(&mut *state, State::Borrowed) {
-            State::Lent(it) => return Answer::Lent(it),
-            State::Asked => *state = State::Kept,
-            other => *state = other,
-        }
-        Answer::Refused
+        self.0.unask();
+        self.answer()
     }
 
     /// Gives it back and wakes its owner, unless that ended.
