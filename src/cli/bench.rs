@@ -108,7 +108,7 @@ Needs root. Ctrl-C shows what was measured so far and removes everything.
 
 Exit codes:
   0    measured, whatever the figures
-  1    something could not be measured
+  1    something could not be measured, in three tries
   2    usage
   3    could not run
   130  interrupted

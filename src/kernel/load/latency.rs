@@ -264,7 +264,8 @@ fn ask(mut client: &TcpStream, schedule: Schedule, stop: &Stop) -> io::Result<Ve
         if begun >= schedule.begin {
             times.push(now.duration_since(begun));
         }
-        if stop.is_called() || now >= schedule.end {
+        // One that began before the window may have lasted longer than it.
+        if stop.is_called() || now >= schedule.end && !times.is_empty() {
             return Ok(times);
         }
         let rest = (begun + schedule.pace).saturating_duration_since(now);
@@ -287,5 +288,38 @@ fn answer_requests(mut server: &TcpStream) {
             Err(error) if is_timeout(&error) => {}
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_lasts_longer_than_the_window_is_followed_by_one_that_counts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let timing = Timing {
+            warm_up: Duration::from_millis(10),
+            window: Duration::from_millis(10),
+        };
+        let stop = Stop::new().unwrap();
+        let times = std::thread::scope(|scope| {
+            let schedule = timing.schedule(PACE);
+            scope.spawn(move || {
+                (&server).read_exact(&mut [0]).unwrap();
+                std::thread::sleep(schedule.end.duration_since(Instant::now()) + PACE);
+                (&server).write_all(&[1]).unwrap();
+                answer_requests(&server);
+            });
+            let times = ask(&client, schedule, &stop);
+            client.shutdown(Shutdown::Both).unwrap();
+            times.unwrap()
+        });
+        assert_eq!(times.len(), 1);
     }
 }

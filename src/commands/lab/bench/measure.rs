@@ -15,6 +15,9 @@ use crate::kernel::wait::Stop;
 use crate::report::message;
 use crate::report::progress::{Bar, Spinner};
 
+/// How often a load is tried.
+const TRIES: u32 = 3;
+
 /// Measures until all is done or the stop is called. None if it was called before there was anything to show.
 pub(super) fn run(
     request: &Request,
@@ -71,15 +74,23 @@ pub(super) fn run(
         let Some(ends) = ends(&setups, *step) else {
             continue;
         };
-        match measure(ends, step.load, timing, stop) {
+        let again = |error: &load::Error| {
+            let what = format!("{place}, {}: {error}; measured again", step.load.name());
+            bar.aside(|| message::note(what));
+        };
+        let measure = || match measure(ends, step.load, timing, stop) {
+            // Ctrl-C at a terminal also ends the agents: whatever failed then failed of that.
+            Err(_) if stop.is_called() => Err(load::Error::Interrupted),
+            measured => measured,
+        };
+        match patiently(measure, again) {
             Ok(figures) => {
                 for (figure, value) in figures {
                     let samples = &mut result.samples;
                     samples.add(step.underlay, figure, step.path, step.round, value);
                 }
             }
-            // Ctrl-C at a terminal also ends the agents: whatever failed then failed of that.
-            Err(_) if stop.is_called() => {
+            Err(load::Error::Interrupted) => {
                 return Ok((!result.samples.is_empty()).then_some(result));
             }
             Err(error) => {
@@ -104,6 +115,22 @@ fn ends(setups: &[Setup], step: Step) -> Option<&Ends> {
         .find(|setup| setup.underlay == step.underlay)?;
     let line = setup.lines.iter().find(|line| line.path == step.path)?;
     Some(&line.ends)
+}
+
+/// A second time and a third: a path that works may be still for as long as a window, on a machine that is busy or
+/// where the first packets of a connection are lost. What is broken fails every time.
+fn patiently<T>(
+    mut measure: impl FnMut() -> Result<T, load::Error>,
+    again: impl Fn(&load::Error),
+) -> Result<T, load::Error> {
+    for _ in 1..TRIES {
+        match measure() {
+            Err(load::Error::Interrupted) => return Err(load::Error::Interrupted),
+            Err(error) => again(&error),
+            measured => return measured,
+        }
+    }
+    measure()
 }
 
 /// One load, and the figures that it gives.
@@ -143,4 +170,51 @@ fn of_datagrams(datagrams: Datagrams) -> Vec<f64> {
 
 fn of_trips(trips: Trips) -> Vec<f64> {
     vec![trips.mean, trips.p50, trips.p99]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::cell::Cell;
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn nothing() -> load::Error {
+        load::Error::Nothing {
+            address: Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    #[test]
+    fn what_fails_is_measured_again_and_only_a_broken_path_is_a_failure() {
+        let told = Cell::new(0);
+        let run = |works_at: u32| {
+            told.set(0);
+            let tries = Cell::new(0);
+            let measure = || {
+                tries.set(tries.get() + 1);
+                match tries.get() >= works_at {
+                    true => Ok(tries.get()),
+                    false => Err(nothing()),
+                }
+            };
+            patiently(measure, |_| told.set(told.get() + 1)).ok()
+        };
+        assert_eq!((run(1), told.get()), (Some(1), 0));
+        assert_eq!((run(3), told.get()), (Some(3), 2));
+        assert_eq!((run(4), told.get()), (None, 2));
+    }
+
+    #[test]
+    fn after_an_interrupt_nothing_is_measured_again() {
+        let tries = Cell::new(0);
+        let measure = || -> Result<(), _> {
+            tries.set(tries.get() + 1);
+            Err(load::Error::Interrupted)
+        };
+        let error = patiently(measure, |_| unreachable!()).unwrap_err();
+        assert!(matches!(error, load::Error::Interrupted));
+        assert_eq!(tries.get(), 1);
+    }
 }
