@@ -9,6 +9,8 @@ pub struct Machine {
     pub kernel: String,
     /// The model as the kernel tells it.
     pub processor: String,
+    /// TCP's congestion control where the load runs: it may double or halve TCP's figures.
+    pub congestion_control: String,
     /// How many may be used.
     pub cores: usize,
 }

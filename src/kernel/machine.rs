@@ -13,7 +13,18 @@ pub fn look() -> Machine {
     Machine {
         kernel: kernel.trim().to_owned(),
         processor: processor(&cpuinfo).unwrap_or("unknown").to_owned(),
+        congestion_control: congestion_control(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// TCP's congestion control in the caller's network namespace. A new namespace takes that of the machine's first one,
+/// wherever it was made.
+pub fn congestion_control() -> String {
+    let text = read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
+    match text.trim() {
+        "" => "unknown".to_owned(),
+        name => name.to_owned(),
     }
 }
 
@@ -69,5 +80,6 @@ mod tests {
         assert_eq!(processor(""), None);
         assert!(busy_seconds() > 0.0);
         assert!(look().cores > 0);
+        assert_ne!(look().congestion_control, "unknown");
     }
 }

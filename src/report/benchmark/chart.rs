@@ -85,11 +85,12 @@ fn draw_head(head: &Area<'_>, result: &Benchmark) -> Drawn {
 fn caption(result: &Benchmark) -> [String; 3] {
     let (machine, plan) = (&result.machine, &result.plan);
     let what = format!(
-        "flannelctl {}, {}, {} of {} s a load{}",
+        "flannelctl {}, {}, {} of {} s a load, TCP with {}{}",
         result.version,
         result.date.get(..10).unwrap_or_default(),
         rounds(result),
         plan.window.as_secs_f64(),
+        machine.congestion_control,
         if result.complete { "" } else { ", interrupted" },
     );
     let machine = format!(

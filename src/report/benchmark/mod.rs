@@ -47,7 +47,7 @@ pub fn tables(result: &Benchmark, colour: bool) -> String {
 fn head(result: &Benchmark) -> String {
     let (machine, plan) = (&result.machine, &result.plan);
     let mut text = format!(
-        "flannelctl {}, {}, Linux {}, {} x {}, load {:.2} before\n{} of {} s a load\n",
+        "flannelctl {}, {}, Linux {}, {} x {}, load {:.2} before\n{} of {} s a load, TCP with {}\n",
         result.version,
         result.date,
         machine.kernel,
@@ -56,6 +56,7 @@ fn head(result: &Benchmark) -> String {
         result.load_before,
         rounds(result),
         plan.window.as_secs_f64(),
+        machine.congestion_control,
     );
     if !result.agent_args.is_empty() {
         text += &format!("udp agents with {}\n", result.agent_args.join(" "));
@@ -136,6 +137,7 @@ pub fn document(result: &Benchmark) -> Value {
             "kernel": machine.kernel,
             "processor": machine.processor,
             "cores": machine.cores,
+            "congestionControl": machine.congestion_control,
             "loadBefore": result.load_before,
         },
         "rounds": plan.rounds,

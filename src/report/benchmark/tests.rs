@@ -17,6 +17,7 @@ fn result() -> Benchmark {
         machine: Machine {
             kernel: "6.1".to_owned(),
             processor: "A <&> B\x1b".to_owned(),
+            congestion_control: "reno".to_owned(),
             cores: 2,
         },
         load_before: 0.5,
@@ -50,7 +51,10 @@ fn tables_show_median_spread_and_open_ratios() {
     };
     assert_eq!(words(lines[0]), "Gbit/s 15.0 ±33% 17.5 ±71%");
     assert_eq!(words(lines[1]), "Gbit/s 1.00 1.00~");
-    assert!(text.contains("2 rounds of 0.4 s a load"), "{text}");
+    assert!(
+        text.contains("2 rounds of 0.4 s a load, TCP with reno\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -76,5 +80,6 @@ fn a_chart_has_a_bar_a_path_and_escapes_text() {
     assert!(svg.contains("A &lt;&amp;&gt; B"), "{svg}");
     assert!(!svg.contains('\x1b'), "no XML, and no good in a terminal");
     assert!(svg.contains("×1.00"), "the ratio to vxlan");
+    assert!(svg.contains("TCP with reno"), "{svg}");
     assert!(svg.contains("2 x A ") && svg.contains("Linux 6.1"));
 }

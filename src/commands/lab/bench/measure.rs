@@ -58,6 +58,11 @@ pub(super) fn run(
         }
     }
     drop(spinner);
+    if let Some(line) = setups.first().and_then(|setup| setup.lines.first())
+        && let Ok(name) = line.ends.from.run(machine::congestion_control)
+    {
+        result.machine.congestion_control = name;
+    }
     let timing = Timing {
         warm_up: Plan::WARM_UP,
         window: plan.window,
