@@ -117,14 +117,14 @@ proptest! {
             let sum = checksum::updated(sum, 0x10, 0x18).to_be_bytes();
             packets[pushed][36..38].copy_from_slice(&sum);
         }
-        let buffer = packets.concat();
+        let mut buffer = packets.concat();
         let mut coalescer = Coalescer::new(packets.len(), true, true);
         prop_assert!(!coalescer.may_go_on());
         let mut at = 0;
         let mut runs = 0;
         for packet in &packets {
             let would = coalescer.may_go_on();
-            coalescer.push(&buffer, Span::new(at, packet.len()));
+            coalescer.push(&mut buffer, Span::new(at, packet.len()));
             at += packet.len();
             let now = coalescer.finish(&mut buffer.clone()).0.len();
             if packet.len() == packets[0].len() {

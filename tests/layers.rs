@@ -164,9 +164,11 @@ fn pure_code_touches_nothing() {
 }
 
 #[test]
-fn unsafe_stays_in_the_kernel_module() {
+fn unsafe_stays_in_the_kernel_module_and_one_checksum() {
     let mut sources = Source::below("src");
-    sources.retain(|source| source.top() != Some("kernel"));
+    sources.retain(|source| {
+        source.top() != Some("kernel") && !source.path.ends_with("packet/avx2.rs")
+    });
     let broken = broken_by(&sources, |source| {
         let found =
             source::names(&source.code, "unsafe") || source::names(&source.code, "unsafe_code");
@@ -175,7 +177,10 @@ fn unsafe_stays_in_the_kernel_module() {
             .into_iter()
             .collect()
     });
-    hold("unsafe code stays in src/kernel", &broken);
+    hold(
+        "unsafe code stays in src/kernel and src/packet/avx2.rs",
+        &broken,
+    );
 }
 
 #[test]

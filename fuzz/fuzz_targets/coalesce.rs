@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let mut coalescer = Coalescer::new(packets.len(), true, true);
     let mut at = 0;
     for packet in &packets {
-        coalescer.push(&buffer, Span::new(at, packet.len()));
+        coalescer.push(&mut buffer, Span::new(at, packet.len()));
         at += packet.len();
     }
     let (deliveries, spans) = coalescer.finish(&mut buffer);
@@ -115,14 +115,9 @@ fn cut(vnet: &Vnet, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
     let Some(cut) = segment::prepare(vnet, &mut bytes).expect("our own header") else {
         return vec![bytes];
     };
-    let mut headers = vec![0; cut.count() * cut.headers];
-    assert!(segment::write_headers(&cut, &bytes, &mut headers));
-    let payloads = bytes[cut.headers..].chunks(cut.size);
-    headers
-        .chunks(cut.headers)
-        .zip(payloads)
-        .map(|(header, payload)| [header, payload].concat())
-        .collect()
+    let mut pieces = vec![0; cut.bytes()];
+    assert!(segment::write_pieces(&cut, &bytes, &mut pieces));
+    pieces.chunks(cut.piece()).map(<[u8]>::to_vec).collect()
 }
 
 /// Packets by protocol, addresses and (of whole packets) ports.

@@ -1,5 +1,6 @@
 //! Merges runs of consecutive packets of one TCP or UDP flow into one packet that the kernel takes
-//! whole (GRO before the TUN device). Payload stays where it is; one header is rewritten a run.
+//! whole (GRO before the TUN device). Payload stays, or is moved up to the end of its run;
+//! one header is rewritten a run.
 //!
 //! Merged is only what cutting gives back byte for byte (but for the id of packets that may not be fragmented).
 //! Everything else stays as it is, and no packet of a flow overtakes another.
@@ -10,7 +11,7 @@ use crate::packet::ipv4::{self, Ipv4};
 use crate::packet::vnet::{Gso, Vnet};
 
 /// Most packets of one run: more than 64 KiB of full-sized ones, and within what the kernel cuts.
-const MAX_COUNT: u16 = 64;
+pub const MAX_COUNT: u16 = 64;
 /// How many runs back a flow's latest is looked for.
 const LOOK_BACK: usize = 16;
 const NONE: u32 = u32::MAX;
@@ -76,6 +77,8 @@ struct Run {
     count: u16,
     payload: u32,
     last_id: u16,
+    /// Where the last packet ended as it came; up to there, nothing behind the last part is needed any more.
+    end: usize,
     tail: u32,
     head: u32,
 }
@@ -111,9 +114,10 @@ impl Coalescer {
         self.udp = udp;
     }
 
-    /// Adds the packet at `span` of `buffer`, which must pass for `Ipv4::parse`. The buffer has to stay
-    /// as it is until `finish`.
-    pub fn push(&mut self, buffer: &[u8], span: Span) {
+    /// Adds the packet at `span` of `buffer`, which must pass for `Ipv4::parse`. What continues a run and came
+    /// right behind it is moved up to it, for the kernel copies one long part faster than many short ones. Packets must
+    /// not overlap, and what was pushed belongs to this until `finish`.
+    pub fn push(&mut self, buffer: &mut [u8], span: Span) {
         let Some(bytes) = span.of(buffer) else {
             return;
         };
@@ -124,20 +128,32 @@ impl Coalescer {
             && run.open
             && follows(run, &packet, buffer, bytes)
         {
+            let adjacent = run.end == span.start as usize;
+            run.end = span.end();
             run.verified = true;
             run.count += 1;
             run.payload += u32::from(packet.payload);
             run.last_id = packet.id;
             run.push |= packet.push;
             run.open = packet.payload == run.first.payload && !packet.push && run.count < MAX_COUNT;
-            let before = run.tail;
-            run.tail = number;
-            if let Some((_, next)) = self.parts.get_mut(before as usize) {
-                *next = number;
-            }
             let headers = usize::from(packet.headers);
             let payload = Span::new(span.start as usize + headers, usize::from(packet.payload));
-            self.parts.push((payload, NONE));
+            let before = run.tail as usize;
+            if !adjacent {
+                run.tail = number;
+            }
+            match self.parts.get_mut(before) {
+                // Between them is only what was moved away or is a header that nobody needs any more.
+                Some((part, _)) if adjacent => {
+                    buffer.copy_within(payload.start as usize..payload.end(), part.end());
+                    part.len += payload.len;
+                }
+                Some((_, next)) => {
+                    *next = number;
+                    self.parts.push((payload, NONE));
+                }
+                None => {}
+            }
             return;
         }
         self.parts.push((span, NONE));
@@ -150,6 +166,7 @@ impl Coalescer {
             count: 1,
             payload: u32::from(packet.payload),
             last_id: packet.id,
+            end: span.end(),
             head: number,
             tail: number,
         });

@@ -8,7 +8,7 @@ use crate::packet::Span;
 /// Most payload of one send: the largest UDP datagram over IPv4.
 const MAX_BYTES: usize = 65_507;
 /// Most datagrams of one send that every kernel with `UDP_SEGMENT` takes.
-const MAX_COUNT: u16 = 64;
+pub const MAX_COUNT: u16 = 64;
 /// How many groups back a peer's latest is looked for.
 const LOOK_BACK: usize = 16;
 const NONE: u32 = u32::MAX;
@@ -26,8 +26,33 @@ pub struct Message {
     pub bytes: u32,
     /// Index of its first part.
     pub first: u32,
-    /// Number of its parts.
+    /// Number of its parts, each of one datagram or of several.
     pub parts: u32,
+}
+
+impl Message {
+    /// Puts its datagrams into `singles`, each a message of its own, and where they lie into `parts`. `spans` is what
+    /// `Grouper::finish` gave.
+    pub fn singles(&self, spans: &[Span], singles: &mut Vec<Message>, parts: &mut Vec<Span>) {
+        singles.clear();
+        parts.clear();
+        let own = spans.iter().skip(self.first as usize);
+        for part in own.take(self.parts as usize) {
+            let mut rest = *part;
+            while rest.len > 0 {
+                let (datagram, behind) = rest.split(usize::from(self.size.max(1)));
+                rest = behind;
+                singles.push(Self {
+                    count: 1,
+                    bytes: datagram.len,
+                    first: parts.len() as u32,
+                    parts: 1,
+                    ..*self
+                });
+                parts.push(datagram);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +61,15 @@ struct Group {
     open: bool,
     head: u32,
     tail: u32,
+}
+
+impl Group {
+    /// How many packets of its size it still takes, at least one.
+    fn room(&self) -> usize {
+        let bytes = MAX_BYTES.saturating_sub(self.message.bytes as usize);
+        let count = usize::from(MAX_COUNT.saturating_sub(self.message.count));
+        count.min(bytes / usize::from(self.message.size)).max(1)
+    }
 }
 
 /// Collects a batch of packets. All its memory is allocated at the start and kept.
@@ -50,13 +84,13 @@ pub struct Grouper {
 }
 
 impl Grouper {
-    /// With room for this many packets and parts before it grows.
-    pub fn new(packets: usize, parts: usize) -> Self {
+    /// With room for this many parts before it grows.
+    pub fn new(parts: usize) -> Self {
         Self {
             together: true,
-            groups: Vec::with_capacity(packets),
+            groups: Vec::with_capacity(parts),
             parts: Vec::with_capacity(parts),
-            messages: Vec::with_capacity(packets),
+            messages: Vec::with_capacity(parts),
             spans: Vec::with_capacity(parts),
         }
     }
@@ -76,36 +110,26 @@ impl Grouper {
         self.parts.len()
     }
 
-    /// Adds one packet, made of `parts` (at least one, 65,507 bytes at most).
-    pub fn push(&mut self, to: SocketAddrV4, parts: &[Span]) {
-        let len: usize = parts.iter().map(|part| part.len as usize).sum();
-        let found = self.find(to, len);
-        let index = match found {
-            Some(index) => index,
-            None => {
-                self.groups.push(Group {
-                    message: Message {
-                        to,
-                        size: len as u16,
-                        count: 0,
-                        bytes: 0,
-                        first: 0,
-                        parts: 0,
-                    },
-                    open: self.together,
-                    head: NONE,
-                    tail: NONE,
-                });
-                self.groups.len() - 1
-            }
-        };
-        let Some(group) = self.groups.get_mut(index) else {
-            return;
-        };
-        group.message.count += 1;
-        group.message.bytes += len as u32;
-        group.open &= len == usize::from(group.message.size);
-        for part in parts {
+    /// Adds packets that lie one behind the other in `row`: `size` bytes each but the last, which may be shorter. One
+    /// that is longer than a datagram can be goes alone, for the kernel to refuse it.
+    pub fn push(&mut self, to: SocketAddrV4, row: Span, size: usize) {
+        let mut rest = row;
+        while rest.len > 0 {
+            let len = size.clamp(1, rest.len as usize);
+            let index = self.find(to, len).unwrap_or_else(|| self.begin(to, len));
+            let Some(group) = self.groups.get_mut(index) else {
+                return;
+            };
+            // One that is shorter than the group's is its last.
+            let most = match self.together && len == usize::from(group.message.size) {
+                true => group.room(),
+                false => 1,
+            };
+            let (part, behind) = rest.split(most * len);
+            rest = behind;
+            group.message.count += (part.len as usize).div_ceil(len) as u16;
+            group.message.bytes += part.len;
+            group.open &= (part.len as usize).is_multiple_of(usize::from(group.message.size));
             let number = self.parts.len() as u32;
             match self.parts.get_mut(group.tail as usize) {
                 Some((_, next)) => *next = number,
@@ -113,8 +137,26 @@ impl Grouper {
             }
             group.tail = number;
             group.message.parts += 1;
-            self.parts.push((*part, NONE));
+            self.parts.push((part, NONE));
         }
+    }
+
+    /// Begins a group of packets of this length.
+    fn begin(&mut self, to: SocketAddrV4, len: usize) -> usize {
+        self.groups.push(Group {
+            message: Message {
+                to,
+                size: len as u16,
+                count: 0,
+                bytes: 0,
+                first: 0,
+                parts: 0,
+            },
+            open: self.together,
+            head: NONE,
+            tail: NONE,
+        });
+        self.groups.len() - 1
     }
 
     /// The group that a packet of this length may join: the peer's latest, if it may.
@@ -152,5 +194,90 @@ impl Grouper {
     pub fn clear(&mut self) {
         self.groups.clear();
         self.parts.clear();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn peer(number: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, number), 8285)
+    }
+
+    /// Length and place of every datagram to one peer, in order.
+    fn datagrams(messages: &[Message], spans: &[Span], to: SocketAddrV4) -> Vec<Span> {
+        let mut all = Vec::new();
+        let (mut singles, mut parts) = (Vec::new(), Vec::new());
+        for message in messages.iter().filter(|message| message.to == to) {
+            message.singles(spans, &mut singles, &mut parts);
+            assert_eq!(singles.len(), usize::from(message.count));
+            for (number, (single, part)) in singles.iter().zip(&parts).enumerate() {
+                assert_eq!((single.first as usize, single.parts), (number, 1));
+                assert_eq!((single.count, single.bytes), (1, part.len));
+                let whole = part.len == u32::from(message.size);
+                assert!(
+                    whole || number + 1 == parts.len(),
+                    "shorter: the last alone"
+                );
+            }
+            all.append(&mut parts);
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn each_peer_gets_its_packets_in_order_and_each_message_is_one_that_the_kernel_cuts(
+            rows in proptest::collection::vec((0_u8..3, 28_usize..3000, 1_usize..100, 0_usize..3000), 1..30),
+            together: bool,
+        ) {
+            let mut grouper = Grouper::new(8);
+            grouper.set_together(together);
+            let mut want = vec![Vec::new(); 3];
+            let mut at = 0;
+            for (to, size, count, last) in rows {
+                let row = Span::new(at, size * count + last.min(size - 1));
+                at = row.end() + 5;
+                grouper.push(peer(to), row, size);
+                let mut rest = row;
+                while rest.len > 0 {
+                    let (packet, behind) = rest.split(size);
+                    want[usize::from(to)].push(packet);
+                    rest = behind;
+                }
+            }
+            let (messages, spans) = grouper.finish();
+            for (to, want) in (0..).zip(want) {
+                prop_assert_eq!(datagrams(messages, spans, peer(to)), want);
+            }
+            for message in messages {
+                let (size, count, bytes) = (u32::from(message.size), u32::from(message.count), message.bytes);
+                let first = message.first as usize;
+                let parts = &spans[first..first + message.parts as usize];
+                prop_assert_eq!(parts.iter().map(|part| part.len).sum::<u32>(), bytes);
+                prop_assert_eq!(bytes.div_ceil(size), count);
+                prop_assert!(count <= 64 && bytes <= 65_507);
+                prop_assert!(together || count == 1);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_one_size_fill_messages_and_a_shorter_packet_ends_one() {
+        let mut grouper = Grouper::new(8);
+        // Twice the largest packet of TCP, whose last piece is shorter.
+        grouper.push(peer(1), Span::new(0, 46 * 1472), 1472);
+        grouper.push(peer(1), Span::new(46 * 1472, 45 * 1472 + 99), 1472);
+        grouper.push(peer(1), Span::new(200_000, 1472), 1472);
+        let (messages, spans) = grouper.finish();
+        let counts: Vec<_> = messages.iter().map(|m| (m.count, m.parts)).collect();
+        assert_eq!(counts, [(44, 1), (44, 2), (4, 1), (1, 1)]);
+        assert_eq!(spans.len(), 5);
     }
 }

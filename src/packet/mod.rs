@@ -2,6 +2,8 @@
 //! with. Pure: takes slices, returns values; no socket, clock or other module of ours, and no panic
 //! on any input.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub mod checksum;
 pub mod icmp;
 pub mod ipv4;

@@ -35,4 +35,15 @@ impl Span {
     pub fn end(&self) -> usize {
         self.start as usize + self.len as usize
     }
+
+    /// The first `len` bytes, or fewer where there are no more, and the rest.
+    pub fn split(&self, len: usize) -> (Self, Self) {
+        let len = self.len.min(u32::try_from(len).unwrap_or(u32::MAX));
+        let first = Self { len, ..*self };
+        let rest = Self {
+            start: self.start.saturating_add(len),
+            len: self.len - len,
+        };
+        (first, rest)
+    }
 }

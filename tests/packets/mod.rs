@@ -127,25 +127,17 @@ pub fn build(shape: &Shape) -> Large {
     Large { vnet, bytes }
 }
 
-/// Cuts as the pump does: headers and payload put together.
+/// Cuts as the pump does.
 pub fn cut(large: &Large) -> Result<Vec<Vec<u8>>, BadOffload> {
     let mut bytes = large.bytes.clone();
     let Some(cut) = segment::prepare(&large.vnet, &mut bytes)? else {
         return Ok(vec![bytes]);
     };
-    let mut headers = vec![0; cut.count() * cut.headers];
-    assert!(segment::write_headers(&cut, &bytes, &mut headers));
-    let payloads = bytes[cut.headers..].chunks(cut.size);
-    assert_eq!(payloads.len(), cut.count());
-    Ok(headers
-        .chunks(cut.headers)
-        .zip(payloads)
-        .enumerate()
-        .map(|(index, (header, payload))| {
-            assert_eq!(payload.len(), cut.piece(index));
-            [header, payload].concat()
-        })
-        .collect())
+    let mut pieces = vec![0; cut.bytes()];
+    assert!(segment::write_pieces(&cut, &bytes, &mut pieces));
+    let pieces: Vec<_> = pieces.chunks(cut.piece()).map(<[u8]>::to_vec).collect();
+    assert_eq!(pieces.len(), cut.count());
+    Ok(pieces)
 }
 
 /// Merges as the pump does, and gives each write put together.
@@ -161,7 +153,7 @@ pub fn merge(packets: &[Vec<u8>]) -> Vec<(Delivery, Vec<u8>)> {
         })
         .collect();
     for span in spans {
-        coalescer.push(&buffer, span);
+        coalescer.push(&mut buffer, span);
     }
     let (deliveries, parts) = coalescer.finish(&mut buffer);
     let parts_of = |delivery: &Delivery| {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::errors::Errors;
 use super::load::Load;
 use super::{Ended, Lane, device_end};
-use crate::forward::coalesce::Coalescer;
+use crate::forward::coalesce::{self, Coalescer};
 use crate::forward::decide::{Inbound, Sender};
 use crate::forward::{Offload, Reason};
 use crate::kernel::mmsg::ReceiveBatch;
@@ -57,7 +57,7 @@ impl<'a> Inbox<'a> {
             most: BATCH,
             failures: 0,
             coalescer: Coalescer::new(PACKETS, device.tso, device.uso),
-            memory: WriteMemory::default(),
+            memory: WriteMemory::new(coalesce::MAX_COUNT.into()),
             errors: Errors::new(),
         }
     }
@@ -158,7 +158,7 @@ impl<'a> Inbox<'a> {
         match sender.judge(packet) {
             Inbound::Deliver => {
                 ipv4::decrement_ttl(packet);
-                self.coalescer.push(&self.buffer, span);
+                self.coalescer.push(&mut self.buffer, span);
                 true
             }
             Inbound::Drop(reason, error) => {

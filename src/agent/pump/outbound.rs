@@ -8,7 +8,7 @@ use super::errors::Errors;
 use super::load::Load;
 use super::{Ended, Lane, device_end};
 use crate::forward::decide::{self, Outbound};
-use crate::forward::group::{Grouper, Message};
+use crate::forward::group::{Grouper, MAX_COUNT, Message};
 use crate::forward::segment::{self, MAX_HEADERS, MAX_PIECES};
 use crate::forward::{Offload, Reason, Table};
 use crate::kernel::mmsg::SendBatch;
@@ -20,21 +20,23 @@ use crate::packet::{Span, icmp, ipv4};
 const BATCH: usize = 128;
 /// Room that each read gets: the largest packet and the header before it, in whole cache lines.
 const SLOT: usize = (1 << 16) + 64;
-/// Packets lie one behind the other in this much memory; a few of the largest fill it.
+/// Packets lie one behind the other in this much memory.
 const PACKETS: usize = 2 * SLOT;
-/// Headers of the pieces that large packets are cut into, behind the packets.
-const HEADERS: usize = MAX_PIECES * MAX_HEADERS;
-/// Most packets and parts of a batch: every read alone, and one large packet in two parts a piece.
-const PIECES: usize = BATCH + MAX_PIECES;
-const PARTS: usize = BATCH + 2 * MAX_PIECES;
+/// A batch ends when so many bytes were cut into pieces, which are two of the largest packets.
+const ENOUGH: usize = 3 * SLOT / 2;
+/// Behind the packets, room for pieces: of that many bytes, and of one more packet, however small they are.
+const PIECES: usize = ENOUGH + SLOT + MAX_PIECES * MAX_HEADERS;
+/// Most parts and messages of a batch: every read alone, and the pieces that `judge` lets in before it sends.
+const MOST: usize = BATCH + MAX_PIECES;
 /// The outer headers: IPv4 and UDP.
 const OUTER: u16 = 28;
 
 /// The outward half of a lane. Whoever holds it reads the device, so that no packet overtakes another.
 pub struct Outbox {
-    /// Packets as they were read, then headers of pieces.
+    /// Packets as they were read, then pieces.
     buffer: Vec<u8>,
-    headers_used: usize,
+    /// Bytes of pieces.
+    pieces: usize,
     grouper: Grouper,
     sender: Sender,
     errors: Errors,
@@ -42,15 +44,16 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new(lane: &Lane<'_>) -> Self {
-        let mut grouper = Grouper::new(PIECES, PARTS);
+        let mut grouper = Grouper::new(MOST);
         grouper.set_together(lane.offload.udp_segment);
         Self {
-            buffer: vec![0; PACKETS + HEADERS],
-            headers_used: 0,
+            buffer: vec![0; PACKETS + PIECES],
+            pieces: 0,
             grouper,
             sender: Sender {
-                batch: SendBatch::new(PIECES, PARTS),
-                singles: Vec::with_capacity(64),
+                batch: SendBatch::new(MOST, MOST),
+                singles: Vec::with_capacity(MAX_COUNT.into()),
+                parts: Vec::with_capacity(MAX_COUNT.into()),
                 refused: false,
             },
             errors: Errors::new(),
@@ -75,7 +78,7 @@ impl Outbox {
         let mut start = 0;
         let mut load = Load::default();
         for _ in 0..BATCH {
-            if start + SLOT > PACKETS {
+            if start + SLOT > PACKETS || self.pieces >= ENOUGH {
                 break;
             }
             let Some(room) = self.buffer.get_mut(start..start + SLOT) else {
@@ -89,11 +92,13 @@ impl Outbox {
                 Ok(len) => {
                     wait = false;
                     let table = table.get_or_insert_with(|| lane.table.load());
-                    let good = self.judge(lane, Span::new(start, len), table);
-                    start += len.next_multiple_of(64);
+                    let taken = self.judge(lane, Span::new(start, len), table);
+                    if taken == Taken::Whole {
+                        start += len.next_multiple_of(64);
+                    }
                     load.packets += 1;
                     load.bytes += len;
-                    load.good += usize::from(good);
+                    load.good += usize::from(taken != Taken::Not);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => break,
@@ -104,17 +109,17 @@ impl Outbox {
         Ok(load)
     }
 
-    /// Takes the packet into the batch; false when it was dropped.
-    fn judge(&mut self, lane: &Lane<'_>, mut span: Span, table: &Table) -> bool {
+    /// Takes the packet into the batch.
+    fn judge(&mut self, lane: &Lane<'_>, mut span: Span, table: &Table) -> Taken {
         let counters = &lane.counters.sent;
         let Some(mut packet) = span.of_mut(&mut self.buffer) else {
-            return false;
+            return Taken::Not;
         };
         let mut vnet = Vnet::WHOLE;
         if lane.shared.tun.offload().header {
             let Some((header, behind)) = Vnet::split(packet) else {
                 counters.drop(Reason::Short);
-                return false;
+                return Taken::Not;
             };
             (vnet, packet) = (header, behind);
             span = Span::new(span.start as usize + vnet::LEN, packet.len());
@@ -126,57 +131,50 @@ impl Outbox {
                 if let Some(error) = error {
                     self.errors.send(lane, counters, error, packet);
                 }
-                return false;
+                return Taken::Not;
             }
         };
         ipv4::decrement_ttl(packet);
         match segment::prepare(&vnet, packet) {
             Err(_) => {
                 counters.drop(Reason::BadOffload);
-                return false;
+                Taken::Not
             }
-            Ok(None) => self.grouper.push(to, &[span]),
+            Ok(None) => {
+                self.grouper.push(to, span, span.len as usize);
+                Taken::Whole
+            }
             Ok(Some(cut)) => {
-                let len = cut.count() * cut.headers;
-                let full = self.headers_used + len > HEADERS
-                    || self.grouper.parts() + 2 * cut.count() > 2 * MAX_PIECES;
-                if full {
+                if self.grouper.parts() + cut.count() > MAX_PIECES {
                     self.send(lane);
                 }
-                self.cut(lane, &cut, span, to, len);
+                self.cut(lane, &cut, span, to)
             }
         }
-        true
     }
 
-    /// Cuts a large packet into pieces: headers are written behind the packets, payload stays.
+    /// Writes the pieces of a large packet behind the packets.
     fn cut(
         &mut self,
         lane: &Lane<'_>,
         cut: &segment::Cut,
         packet: Span,
         to: SocketAddrV4,
-        len: usize,
-    ) {
-        let (packets, headers) = self.buffer.split_at_mut(PACKETS);
-        let out = Span::new(self.headers_used, len).of_mut(headers);
-        let done = match (packet.of(packets), out) {
-            (Some(packet), Some(out)) => segment::write_headers(cut, packet, out),
+    ) -> Taken {
+        let (packets, pieces) = self.buffer.split_at_mut(PACKETS);
+        let mut row = Span::new(self.pieces, cut.bytes());
+        let done = match (packet.of(packets), row.of_mut(pieces)) {
+            (Some(packet), Some(out)) => segment::write_pieces(cut, packet, out),
             _ => false,
         };
         if !done {
-            return lane.counters.sent.drop(Reason::BadOffload);
+            lane.counters.sent.drop(Reason::BadOffload);
+            return Taken::Not;
         }
-        let mut header = PACKETS + self.headers_used;
-        let mut payload = packet.start as usize + cut.headers;
-        for index in 0..cut.count() {
-            let piece = cut.piece(index);
-            let parts = [Span::new(header, cut.headers), Span::new(payload, piece)];
-            self.grouper.push(to, &parts);
-            header += cut.headers;
-            payload += piece;
-        }
-        self.headers_used += len;
+        self.pieces = row.end();
+        row = Span::new(PACKETS + row.start as usize, cut.bytes());
+        self.grouper.push(to, row, cut.piece());
+        Taken::InPieces
     }
 
     fn send(&mut self, lane: &Lane<'_>) {
@@ -187,17 +185,30 @@ impl Outbox {
         self.sender
             .all(lane, &self.buffer, messages, spans, &mut self.errors);
         self.grouper.clear();
-        self.headers_used = 0;
+        self.pieces = 0;
         if self.sender.refused {
             self.grouper.set_together(false);
         }
     }
 }
 
+/// What became of a packet that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// It was dropped.
+    Not,
+    /// It lies where it was read until the batch is sent.
+    Whole,
+    /// Its pieces lie elsewhere.
+    InPieces,
+}
+
 /// Hands messages to the socket, and finds another way where the kernel refuses.
 struct Sender {
     batch: SendBatch,
+    /// Datagrams of a message, and where they lie.
     singles: Vec<Message>,
+    parts: Vec<Span>,
     /// The outgoing device cannot carry many datagrams in one send.
     refused: bool,
 }
@@ -284,36 +295,14 @@ impl Sender {
 
     /// Sends the datagrams of one message one by one.
     fn singly(&mut self, lane: &Lane<'_>, buffer: &[u8], message: &Message, spans: &[Span]) {
-        self.singles.clear();
-        let end = message.first + message.parts;
-        let mut single = Message {
-            count: 1,
-            bytes: 0,
-            parts: 0,
-            ..*message
-        };
-        for part in message.first..end {
-            let Some(span) = spans.get(part as usize) else {
-                break;
-            };
-            single.parts += 1;
-            single.bytes += span.len;
-            if single.bytes >= u32::from(message.size) || part + 1 == end {
-                self.singles.push(single);
-                single = Message {
-                    first: part + 1,
-                    bytes: 0,
-                    parts: 0,
-                    ..single
-                };
-            }
-        }
+        message.singles(spans, &mut self.singles, &mut self.parts);
         let singles = std::mem::take(&mut self.singles);
+        let parts = std::mem::take(&mut self.parts);
         let mut rest = singles.as_slice();
         while let Some((first, others)) = rest.split_first()
             && lane.goes_on()
         {
-            match self.send(lane, buffer, rest, spans) {
+            match self.send(lane, buffer, rest, &parts) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
@@ -322,7 +311,7 @@ impl Sender {
                 }
             }
         }
-        self.singles = singles;
+        (self.singles, self.parts) = (singles, parts);
     }
 }
 

@@ -18,10 +18,18 @@ pub struct TunQueue {
     nowait: bool,
 }
 
-/// Memory for `TunQueue::write`, kept between calls.
-#[derive(Default)]
+/// Memory for `TunQueue::write`, allocated once.
 pub struct WriteMemory {
     parts: Vec<libc::iovec>,
+}
+
+impl WriteMemory {
+    /// Room for a packet of so many parts before it grows.
+    pub fn new(parts: usize) -> Self {
+        Self {
+            parts: Vec::with_capacity(1 + parts),
+        }
+    }
 }
 
 impl TunQueue {
