@@ -329,12 +329,12 @@ fn a_peer_that_leaves_or_moves_is_followed_at_once() {
     sends_to(host, "10.1.144.0/24", "192.0.2.45", HEAL);
     until("the old entries to go", HEAL, || {
         let old = host.bridge("fdb show dev flannel.1") + &host.ip("neigh show dev flannel.1");
-        (!old.contains(":44") && !old.contains("192.0.2.44")).then_some(())
+        (!old.contains("02:00:00:00:00:44") && !old.contains("192.0.2.44")).then_some(())
     });
     overlay.etcd.delete(key);
     host.routes("10.1.144.0/24", "", HEAL);
     until("all its entries to go", HEAL, || {
         let old = host.bridge("fdb show dev flannel.1") + &host.ip("neigh show dev flannel.1");
-        (!old.contains(":45") && !old.contains("10.1.144.0")).then_some(())
+        (!old.contains("02:00:00:00:00:45") && !old.contains("10.1.144.0")).then_some(())
     });
 }
