@@ -64,11 +64,11 @@ struct Group {
 }
 
 impl Group {
-    /// How many packets of its size it still takes, at least one.
-    fn room(&self) -> usize {
+    /// How many packets of this length one send still has room for.
+    fn room(&self, len: usize) -> usize {
         let bytes = MAX_BYTES.saturating_sub(self.message.bytes as usize);
         let count = usize::from(MAX_COUNT.saturating_sub(self.message.count));
-        count.min(bytes / usize::from(self.message.size)).max(1)
+        count.min(bytes / len)
     }
 }
 
@@ -122,7 +122,7 @@ impl Grouper {
             };
             // One that is shorter than the group's is its last.
             let most = match self.together && len == usize::from(group.message.size) {
-                true => group.room(),
+                true => group.room(len).max(1),
                 false => 1,
             };
             let (part, behind) = rest.split(most * len);
@@ -163,11 +163,8 @@ impl Grouper {
     fn find(&self, to: SocketAddrV4, len: usize) -> Option<usize> {
         let recent = self.groups.iter().enumerate().rev().take(LOOK_BACK);
         let (index, group) = { recent }.find(|(_, group)| group.message.to == to)?;
-        let message = &group.message;
-        let fits = group.open
-            && (1..=usize::from(message.size)).contains(&len)
-            && message.count < MAX_COUNT
-            && message.bytes as usize + len <= MAX_BYTES;
+        let size = usize::from(group.message.size);
+        let fits = group.open && (1..=size).contains(&len) && group.room(len) > 0;
         fits.then_some(index)
     }
 

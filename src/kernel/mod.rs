@@ -1,6 +1,6 @@
 //! Linux, and only here: netlink, devices, sockets, firewall programs. All `unsafe` of the crate but that of
-//! `packet/avx2.rs` lives in this folder, one `#![allow(unsafe_code)]` a file, a SAFETY comment a block. It knows the pure types
-//! (`plan`, `packet`, …) and never `registry`.
+//! `packet/avx2.rs` lives in this folder, one `#![allow(unsafe_code)]` a file, a SAFETY comment a block. It knows
+//! the pure types (`plan`, `packet`, …) and never `registry`.
 
 pub mod apply;
 mod arp;

@@ -162,8 +162,8 @@ impl Outbox {
         to: SocketAddrV4,
     ) -> Taken {
         let (packets, pieces) = self.buffer.split_at_mut(PACKETS);
-        let mut row = Span::new(self.pieces, cut.bytes());
-        let done = match (packet.of(packets), row.of_mut(pieces)) {
+        let end = self.pieces + cut.bytes();
+        let done = match (packet.of(packets), pieces.get_mut(self.pieces..end)) {
             (Some(packet), Some(out)) => segment::write_pieces(cut, packet, out),
             _ => false,
         };
@@ -171,8 +171,8 @@ impl Outbox {
             lane.counters.sent.drop(Reason::BadOffload);
             return Taken::Not;
         }
-        self.pieces = row.end();
-        row = Span::new(PACKETS + row.start as usize, cut.bytes());
+        let row = Span::new(PACKETS + self.pieces, cut.bytes());
+        self.pieces = end;
         self.grouper.push(to, row, cut.piece());
         Taken::InPieces
     }

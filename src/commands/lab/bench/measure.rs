@@ -74,14 +74,14 @@ pub(super) fn run(
             round = step.round;
             bar.aside(|| message::note(format!("round {round} of {} is measured", plan.rounds)));
         }
-        let place = format!("{} {}", step.underlay.name(), step.path.name());
-        bar.say(format!("{place}, {}", step.load.name()));
+        let (underlay, path, load) = (step.underlay.name(), step.path.name(), step.load.name());
+        let place = format!("{underlay} {path}, {load}");
+        bar.say(place.clone());
         let Some(ends) = ends(&setups, *step) else {
             continue;
         };
         let again = |error: &load::Error| {
-            let what = format!("{place}, {}: {error}; measured again", step.load.name());
-            bar.aside(|| message::note(what));
+            bar.aside(|| message::note(format!("{place}: {error}; measured again")));
         };
         let measure = || match measure(ends, step.load, timing, stop) {
             // Ctrl-C at a terminal also ends the agents: whatever failed then failed of that.
@@ -99,11 +99,7 @@ pub(super) fn run(
                 return Ok((!result.samples.is_empty()).then_some(result));
             }
             Err(error) => {
-                let what = format!(
-                    "{place}, {}, round {}: {error}",
-                    step.load.name(),
-                    step.round + 1
-                );
+                let what = format!("{place}, round {}: {error}", step.round + 1);
                 bar.aside(|| message::warning(&what));
                 result.failures.push(what);
             }
@@ -130,8 +126,7 @@ fn patiently<T>(
 ) -> Result<T, load::Error> {
     for _ in 1..TRIES {
         match measure() {
-            Err(load::Error::Interrupted) => return Err(load::Error::Interrupted),
-            Err(error) => again(&error),
+            Err(error) if !matches!(error, load::Error::Interrupted) => again(&error),
             measured => return measured,
         }
     }
