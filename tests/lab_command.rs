@@ -280,6 +280,34 @@ fn nothing_is_left_of_a_killed_lab() {
     turn.down();
 }
 
+/// A process that was about to become a program of a lab when the lab's holder was killed lives a little longer.
+#[test]
+#[ignore = "needs root: the lab's folder"]
+fn down_waits_for_what_a_killed_lab_left_running() {
+    let turn = Turn::take();
+    std::fs::create_dir(FOLDER).unwrap();
+    let lock = std::fs::File::create(Path::new(FOLDER).join("lock")).unwrap();
+    lock.lock().unwrap();
+    let down = Command::new(BINARY)
+        .args(["lab", "down"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has looked at the lock, and not got it.
+    let fd = format!("/proc/{}/fd", down.id());
+    let looks = || {
+        let open = std::fs::read_dir(&fd).into_iter().flatten().flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .any(|target| target.starts_with(FOLDER))
+    };
+    let begin = Instant::now();
+    while !looks() && begin.elapsed() < Duration::from_secs(5) {}
+    drop(lock);
+    let output = down.wait_with_output().unwrap();
+    assert_eq!(text(&output), "the lab is gone\n");
+    until_as_before(&turn.before);
+}
+
 #[test]
 #[ignore = "needs root: network namespaces"]
 fn an_interrupted_raising_leaves_nothing() {

@@ -7,6 +7,7 @@ mod error;
 pub mod fault;
 mod hold;
 mod host;
+pub mod lock;
 pub mod plan;
 mod process;
 pub mod record;

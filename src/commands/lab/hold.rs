@@ -4,14 +4,15 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::super::output;
+use super::claim::claim;
 use crate::cli::{BackendName, RaiseArgs};
 use crate::exit::{Code, Failure};
+use crate::lab::lock::Lock;
 use crate::lab::record::{FOLDER, Holder};
 use crate::lab::{Lab, Store, Wish};
 
@@ -26,7 +27,7 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
     let mut ends = [SignalKind::terminate(), SignalKind::interrupt()]
         .map(|kind| signal(kind).map_err(Failure::could_not_run));
     let folder = Path::new(FOLDER);
-    let _lock = claim(folder)?;
+    let _lock = take(folder).await?;
     let wish = Wish {
         nodes: args.nodes.unwrap_or(3),
         backend: args.backend.unwrap_or(BackendName::Vxlan).name().to_owned(),
@@ -49,10 +50,8 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
                 writeln!(out, "{step}").and_then(|()| out.flush()).map_err(output)?;
             }
             raised = &mut raising => break raised,
-            () = any(&mut ends) => {
-                remove(folder);
-                return Ok(Code::Interrupted);
-            }
+            // What was raised ends with this process; who asked for the end removes the files after it.
+            () = any(&mut ends) => return Ok(Code::Interrupted),
         }
     };
     let lab = match raised {
@@ -73,35 +72,21 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
 }
 
 /// Takes the lab's folder, and removes what a killed one left in it.
-fn claim(folder: &Path) -> Result<Flock<File>, Failure> {
+async fn take(folder: &Path) -> Result<Lock, Failure> {
     let failed = |error: std::io::Error| {
         Failure::could_not_run(format!("cannot use {}: {error}", folder.display()))
     };
-    fs::create_dir_all(folder).map_err(failed)?;
-    let lock = File::create(folder.join(LOCK)).map_err(failed)?;
-    let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| {
+    let lock = claim(folder).await?.ok_or_else(|| {
         Failure::could_not_run("a lab runs on this machine already")
             .with_remedy("flannelctl lab status shows it, flannelctl lab down takes it down")
     })?;
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path == folder.join(LOCK) {
-            continue;
-        }
-        let removed = match path.is_dir() {
-            true => fs::remove_dir_all(&path),
-            false => fs::remove_file(&path),
-        };
-        removed.map_err(failed)?;
-    }
+    lock.empty().map_err(failed)?;
+    lock.share().map_err(failed)?;
     Holder::own()
         .write(folder)
         .map_err(Failure::could_not_run)?;
     Ok(lock)
 }
-
-/// The lock in the lab's folder; whoever holds it holds the lab.
-pub(super) const LOCK: &str = "lock";
 
 fn remove(folder: &Path) {
     if let Err(error) = fs::remove_dir_all(folder) {

@@ -2,6 +2,7 @@
 //! that process by its record.
 
 mod bench;
+mod claim;
 mod exec;
 mod fault;
 mod hold;

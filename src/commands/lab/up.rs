@@ -1,12 +1,10 @@
 //! `lab up` and `lab down`: starts the process that holds a lab, and ends it.
 
-use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -14,16 +12,13 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::output;
-use super::hold::{LOCK, READY, store};
+use super::claim::{PATIENCE, PAUSE, sweep};
+use super::hold::{READY, store};
 use crate::cli::RaiseArgs;
 use crate::exit::{Code, Failure};
 use crate::lab::record::{FOLDER, Holder, Record};
 use crate::report::message;
 use crate::report::progress::Spinner;
-
-/// How long a lab may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, Failure> {
     let Some(record) = raise(args).await? else {
@@ -107,7 +102,7 @@ async fn give_up(mut holder: Child, spinner: Spinner) -> Result<Option<Record>, 
     if tokio::time::timeout(PATIENCE, holder.wait()).await.is_err() {
         holder.kill().await.map_err(Failure::could_not_run)?;
     }
-    sweep()?;
+    sweep().await?;
     Ok(None)
 }
 
@@ -139,7 +134,7 @@ pub(super) async fn down(out: &mut dyn Write) -> Result<Code, Failure> {
     if let Some(holder) = holder {
         end(&holder).await?;
     }
-    let swept = sweep()?;
+    let swept = sweep().await?;
     drop(spinner);
     let text = if found || swept {
         "the lab is gone"
@@ -172,20 +167,4 @@ async fn end(holder: &Holder) -> Result<(), Failure> {
         "the process {} that holds the lab does not end",
         holder.pid
     )))
-}
-
-/// Removes the files of a lab that nobody holds; says whether there were any.
-fn sweep() -> Result<bool, Failure> {
-    let folder = Path::new(FOLDER);
-    if !folder.exists() {
-        return Ok(false);
-    }
-    let held = File::open(folder.join(LOCK))
-        .is_ok_and(|lock| Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_err());
-    if held {
-        return Ok(false);
-    }
-    fs::remove_dir_all(folder)
-        .map(|()| true)
-        .map_err(|error| Failure::could_not_run(format!("cannot remove {FOLDER}: {error}")))
 }
