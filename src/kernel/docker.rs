@@ -14,6 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// For each of the two questions of [`running`].
 const AT_ONCE: Duration = Duration::from_millis(140);
 
+/// How what could not be learned from it begins.
+pub const WHO: &str = "Docker";
+
 /// Where Docker listens unless it is told otherwise.
 const SOCKET: &str = "/var/run/docker.sock";
 
@@ -52,7 +55,7 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
         Err(error) => {
             // No daemon is no loss: the bridge may have been made by hand.
             if !error.contains("annot connect") && !error.contains("No such file") {
-                missing.push(format!("Docker: {error}"));
+                missing.push(format!("{WHO}: {error}"));
             }
             return Docker::default();
         }
@@ -60,9 +63,13 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
     let network = network
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
+    let containers = containers.unwrap_or_else(|error| {
+        missing.push(format!("{WHO}: {error}"));
+        Vec::new()
+    });
     Docker {
         fact: Some(fact(version, network.as_ref())),
-        containers: containers.unwrap_or_default(),
+        containers,
     }
 }
 

@@ -10,6 +10,8 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 /// The lock's name in the folder.
 pub const LOCK: &str = "lock";
+/// A folder that goes away while it is taken is made again.
+const TRIES: u32 = 5;
 
 /// The lock, held until it is dropped and no process that inherited it runs.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ impl Lock {
     /// The folder or the file cannot be made.
     pub fn try_take(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(LOCK);
-        loop {
+        for _ in 0..TRIES {
             fs::create_dir_all(folder)?;
             let mut options = OpenOptions::new();
             let file = match options.create(true).append(true).open(&path) {
@@ -47,6 +49,8 @@ impl Lock {
                 }));
             }
         }
+        // It is removed again and again.
+        Ok(None)
     }
 
     /// From now on, what this process starts holds it too.

@@ -6,13 +6,16 @@ use ipnet::Ipv4Net;
 
 use super::survey::{Here, Survey};
 use crate::agent::respond::hands::{Site, on_thread};
-use crate::diagnose::evidence::ContainerFact;
+use crate::diagnose::evidence::{ContainerFact, NodeEvidence};
 use crate::exit::Failure;
+use crate::kernel::docker;
 use crate::kernel::witness::Witness;
 use crate::report::terminal::clean_short;
 
 /// Containers named in an error.
 const LISTED: usize = 20;
+/// How often a Docker that does not answer is asked for a name.
+const LOOKS: u32 = 3;
 
 /// What is to be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,17 +74,30 @@ pub fn read(text: &str, survey: &Survey, here: &Here) -> Result<Aim, Failure> {
 /// # Errors
 /// Usage: there is none; says which there are.
 pub async fn named(name: &str, site: Option<&Site>) -> Result<Ipv4Addr, Failure> {
-    let spec = site.map(|site| site.spec(Vec::new(), Vec::new()));
-    let look = spec.map(|spec| on_thread(move || Witness::look(&spec)));
-    let evidence = match look {
-        Some(look) => look.await.unwrap_or_default(),
-        None => Default::default(),
-    };
+    let mut evidence = NodeEvidence::default();
+    for _ in 0..LOOKS {
+        let Some(spec) = site.map(|site| site.spec(Vec::new(), Vec::new())) else {
+            break;
+        };
+        let look = on_thread(move || Witness::look(&spec));
+        evidence = look.await.unwrap_or_default();
+        let is_there = evidence.containers.iter().any(|one| one.name == name);
+        if is_there || unknown(&evidence.missing).is_none() {
+            break;
+        }
+    }
     choose(
         name,
         &evidence.containers,
         site.and_then(|site| site.subnet),
+        unknown(&evidence.missing),
     )
+}
+
+/// Why the containers' names are not all known, if so.
+fn unknown(missing: &[String]) -> Option<&str> {
+    let found = missing.iter().find(|one| one.starts_with(docker::WHO));
+    found.map(String::as_str)
 }
 
 /// One of them in the node's subnet, if it has several addresses.
@@ -89,6 +105,7 @@ fn choose(
     name: &str,
     containers: &[ContainerFact],
     subnet: Option<Ipv4Net>,
+    unknown: Option<&str>,
 ) -> Result<Ipv4Addr, Failure> {
     let inside = |one: &&ContainerFact| subnet.is_none_or(|subnet| subnet.contains(&one.address));
     let mut all: Vec<_> = containers.iter().filter(|one| one.name == name).collect();
@@ -103,6 +120,13 @@ fn choose(
             .with_remedy("`flannelctl diagnose explain FL303` tells more"));
         }
         None => {}
+    }
+    if let Some(why) = unknown {
+        return Err(Failure::could_not_run(format!(
+            "whether {name:?} is a container of this host is not known: {}",
+            clean_short(why, 200)
+        ))
+        .with_remedy("`docker ps` has to answer; or give the container's address"));
     }
     let known: Vec<_> = containers
         .iter()
@@ -140,6 +164,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::diagnose::case::{LeaseFact, NetworkFact};
+    use crate::exit::Code;
 
     fn survey() -> Survey {
         Survey {
@@ -177,10 +202,10 @@ mod tests {
         ];
         let subnet = "10.5.7.0/24".parse().ok();
         assert_eq!(
-            choose("web", &all, subnet).unwrap(),
+            choose("web", &all, subnet, Some("Docker: late")).unwrap(),
             Ipv4Addr::new(10, 5, 7, 2)
         );
-        let said = |name| choose(name, &all, subnet).unwrap_err().to_string();
+        let said = |name| choose(name, &all, subnet, None).unwrap_err().to_string();
         assert!(
             said("wbe").contains("of this host are web (10.5.7.2);"),
             "{}",
@@ -191,8 +216,13 @@ mod tests {
             "{}",
             said("elsewhere")
         );
-        let none = choose("web", &[], subnet).unwrap_err().to_string();
+        let none = choose("web", &[], subnet, None).unwrap_err().to_string();
         assert!(none.contains("no container of Docker runs"), "{none}");
+        let late = choose("wbe", &all, subnet, Some("Docker: no answer within 1 s"));
+        let late = late.unwrap_err();
+        assert_eq!(late.code, Code::CouldNotRun);
+        let text = late.to_string();
+        assert!(text.contains("is not known: Docker: no answer"), "{text}");
     }
 
     #[test]
