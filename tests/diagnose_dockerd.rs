@@ -8,7 +8,7 @@ mod lab;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use faults::{Diagnosed, judged};
+use faults::{Diagnosed, Looks, judged};
 use lab::{Container, Dockerd, Host, Lab, Overlay, flannelctl, until};
 
 const REACH: Duration = Duration::from_secs(20);
@@ -54,23 +54,26 @@ impl Docks {
 
     #[track_caller]
     fn healthy(&self, target: Ipv4Addr) {
-        let diagnosed = self.diagnose(target);
-        assert!(diagnosed.findings().is_empty(), "{:#?}", diagnosed.finished);
-        assert_eq!(diagnosed.code(), 0, "{:#?}", diagnosed.finished);
+        let diagnose = || self.diagnose(target);
+        let (_, alarm) = Looks::default().at("healthy", diagnose, Diagnosed::alarm);
+        assert!(alarm.is_none(), "{}", alarm.unwrap_or_default());
     }
 
     /// Exactly this is said (`id node direction confidence`, by the host's number), beside information.
     #[track_caller]
     fn told(&self, target: Ipv4Addr, wanted: &[(&str, usize, &str)]) -> Diagnosed {
-        let diagnosed = self.diagnose(target);
         let line = |(id, host, rest): &(&str, usize, &str)| {
             format!("{id} {} {rest}", self.host(*host).address)
         };
         let mut wanted: Vec<_> = wanted.iter().map(line).collect();
-        let mut told = diagnosed.findings();
         wanted.sort();
-        told.sort();
-        assert_eq!(told, wanted, "{:#?}", diagnosed.finished);
+        let diagnose = || self.diagnose(target);
+        let (diagnosed, why) = Looks::default().at("told", diagnose, |diagnosed| {
+            let mut told = diagnosed.findings();
+            told.sort();
+            (told != wanted).then(|| format!("{told:?} for {wanted:?}: {:#?}", diagnosed.finished))
+        });
+        assert!(why.is_none(), "{}", why.unwrap_or_default());
         diagnosed
     }
 

@@ -5,7 +5,7 @@ mod faults;
 mod lab;
 
 use faults::table::dresses::DRESSES;
-use faults::{Agent, Patient, run_diagnose, table};
+use faults::{Agent, Diagnosed, Looks, Patient, run_diagnose, table};
 use lab::{Lab, Overlay};
 
 /// Each dress on both hosts, seen from either.
@@ -13,33 +13,31 @@ fn dressed(backend: &'static str) {
     let only = std::env::var("FAULTS").unwrap_or_default();
     let mut patient = Patient::new(backend, &["--iptables-forward-rules=false"]);
     let mut wrong = Vec::new();
+    let mut looks = Looks::default();
     let mut runs = 0;
     for dress in DRESSES.iter().filter(|it| it.name.contains(&only)) {
         for b in [0, 1] {
             patient.break_host(b, Agent::Alive, dress.script).unwrap();
         }
         for viewer in [0, 1] {
-            let diagnosed = patient.diagnose_from(viewer, &[]);
+            let title = format!("{} [{backend}] seen from {viewer}", dress.name);
+            let (_, alarm) = looks.at(
+                &title,
+                || patient.diagnose_from(viewer, &[]),
+                Diagnosed::alarm,
+            );
             runs += 1;
-            let quiet = diagnosed.told().iter().all(|it| it.severity == "info");
-            if !quiet || diagnosed.code() != 0 || diagnosed.status() != "healthy" {
-                wrong.push(format!(
-                    "{} seen from {viewer}: {} {:#?}\n{}",
-                    dress.name,
-                    diagnosed.status(),
-                    diagnosed.told(),
-                    diagnosed.finished.stderr
-                ));
-            }
+            wrong.extend(alarm.map(|why| format!("{title}: {why}")));
         }
         patient.mend();
     }
     println!(
-        "measured: diagnose: {backend}: {} false alarms in {runs} healthy runs ({} dresses)",
+        "measured: diagnose: {backend}: {} false alarms in {runs} healthy runs ({} dresses), {looks}",
         wrong.len(),
         DRESSES.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    looks.finish();
 }
 
 #[test]
@@ -68,14 +66,15 @@ fn nothing_is_said_of_twenty_healthy_nodes() {
         host.sysctl("net/ipv4/ip_forward", "1");
     }
     let last = overlay.node(19).address.to_string();
+    let mut looks = Looks::default();
     let runs = [vec!["--all"], vec![last.as_str()]].map(|args| {
-        let diagnosed = run_diagnose(overlay.node(0), &overlay.etcd.url(), &args);
-        let quiet = diagnosed.findings().is_empty() && diagnosed.code() == 0;
-        (quiet, diagnosed.finished)
+        let diagnose = || run_diagnose(overlay.node(0), &overlay.etcd.url(), &args);
+        let (_, alarm) = looks.at("20 nodes", diagnose, |one| one.alarm());
+        alarm
     });
-    let wrong: Vec<_> = runs.iter().filter(|(quiet, _)| !quiet).collect();
+    let wrong: Vec<_> = runs.iter().flatten().collect();
     println!(
-        "measured: diagnose: vxlan, 20 nodes: {} false alarms in {} healthy runs",
+        "measured: diagnose: vxlan, 20 nodes: {} false alarms in {} healthy runs, {looks}",
         wrong.len(),
         runs.len()
     );

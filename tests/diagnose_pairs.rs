@@ -6,7 +6,7 @@ mod lab;
 
 use std::time::Duration;
 
-use faults::{Agent, Patient, Told};
+use faults::{Agent, Diagnosed, Looks, Patient, Told};
 use lab::until;
 
 /// A fault on a host: which, what must be named, how it is made.
@@ -78,39 +78,43 @@ const PAIRS: &[(&[&str], Half, Half)] = &[
 fn both_are_named(backend: &'static str) {
     let mut patient = Patient::new(backend, &["--iptables-forward-rules=false"]);
     let mut wrong = Vec::new();
+    let mut looks = Looks::default();
     let mut made = 0;
     for (_, one, other) in PAIRS.iter().filter(|pair| pair.0.contains(&backend)) {
         for (host, _, script) in [one, other] {
             patient.break_host(*host, Agent::Alive, script).unwrap();
         }
         made += 1;
-        let diagnosed = patient.diagnose(&[]);
-        let told = diagnosed.told();
-        for (host, id, _) in [one, other] {
-            let node = patient.node(*host).address.to_string();
-            if !told.iter().any(|it| it.id == *id && it.node == node) {
-                wrong.push(format!(
-                    "{} with {}: no {id} on {node}: {told:#?}",
-                    one.1, other.1
-                ));
-            }
-        }
-        let strange = told
-            .iter()
-            .find(|it| it.severity != "info" && ![one.1, other.1].contains(&it.id.as_str()));
-        if let Some(strange) = strange {
-            wrong.push(format!(
-                "{} with {}: {} is said as well: {told:#?}",
-                one.1, other.1, strange.id
-            ));
-        }
+        let title = format!("{} with {} [{backend}]", one.1, other.1);
+        let (_, why) = looks.at(
+            &title,
+            || patient.diagnose(&[]),
+            |diagnosed| unlike(&patient, diagnosed, [one, other]),
+        );
+        wrong.extend(why.map(|why| format!("{title}: {why}")));
         patient.mend();
     }
     println!(
-        "measured: diagnose: {backend}: both named in {} of {made} pairs of faults",
-        made - wrong.len().min(made)
+        "measured: diagnose: {backend}: both named in {} of {made} pairs of faults, {looks}",
+        made - wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    looks.finish();
+}
+
+/// What is missing in it, or said beside both.
+fn unlike(patient: &Patient, diagnosed: &Diagnosed, both: [&Half; 2]) -> Option<String> {
+    let told = diagnosed.told();
+    for (host, id, _) in both {
+        let node = patient.node(*host).address.to_string();
+        if !told.iter().any(|it| it.id == *id && it.node == node) {
+            return Some(format!("no {id} on {node}: {told:#?}"));
+        }
+    }
+    let strange = told
+        .iter()
+        .find(|it| it.severity != "info" && both.iter().all(|(_, id, _)| it.id != *id))?;
+    Some(format!("{} is said as well: {told:#?}", strange.id))
 }
 
 #[test]

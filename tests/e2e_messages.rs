@@ -125,7 +125,7 @@ fn an_unreachable_etcd_is_named_by_commands_and_waited_for_by_the_agent() {
         .flannelctl(&["--etcd-endpoints", endpoints, "leases"])
         .expect(3);
     let took = begin.elapsed();
-    assert!(took < Duration::from_secs(7), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     leases
         .says("192.0.2.1:2379")
         .says("192.0.2.10:1")
@@ -144,7 +144,7 @@ fn an_unreachable_etcd_is_named_by_commands_and_waited_for_by_the_agent() {
     host.flannelctl(&["--etcd-endpoints", &reversed(endpoints), "leases"])
         .expect(0);
     let took = begin.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
     println!("measured: leases with two of three endpoints dead: {took:?}");
 }
 

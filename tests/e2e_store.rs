@@ -288,7 +288,7 @@ fn a_lost_etcd_changes_nothing_and_a_returned_one_is_followed() {
         let before: Vec<_> = overlay.lab.nodes().iter().map(Host::kernel).collect();
         let ping = overlay.node(0).ping(overlay.inside(1));
         overlay.etcd.kill9();
-        ping.answered(150, SOON);
+        ping.answered(150, Duration::from_secs(30));
         let after: Vec<_> = overlay.lab.nodes().iter().map(Host::kernel).collect();
         assert_eq!(before, after);
         overlay.etcd.resume();

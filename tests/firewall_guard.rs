@@ -145,8 +145,8 @@ fn a_flush_heals() {
         );
         // nft by its event, long before the timer; legacy by the timer.
         let (resync, most) = match variant {
-            "nft" => (Duration::from_secs(60), Duration::from_secs(2)),
-            _ => (Duration::from_secs(1), Duration::from_millis(2500)),
+            "nft" => (Duration::from_secs(60), Duration::from_secs(10)),
+            _ => (Duration::from_secs(1), Duration::from_secs(10)),
         };
         let guarding = guarding(host, resync, false);
         assert_eq!(

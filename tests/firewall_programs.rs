@@ -71,15 +71,15 @@ fn enable_nftables_holds_until_iptables_rules_decide() {
     let guarding = guarding(host, Duration::from_secs(60), true);
     let held = || guarding.status.borrow().implementation;
     assert_eq!(held(), Some(Implementation::NftTable));
-    let two = Duration::from_secs(2);
+    let soon = Duration::from_secs(10);
     host.run("nft", &["flush", "table", "ip", "flannel-ipv4"]);
-    until("the table to be filled", two, || {
+    until("the table to be filled", soon, || {
         let table = host.run("nft", &["list", "table", "ip", "flannel-ipv4"]);
         table.contains("masquerade").then_some(())
     });
     // As dockerd does when it starts.
     ipt(host, "nft", "-P FORWARD DROP");
-    until("the move to iptables", Duration::from_secs(4), || {
+    until("the move to iptables", soon, || {
         (held() == Some(Implementation::IptablesNft)).then_some(())
     });
     assert_eq!(rules(host, "nft"), RULES);

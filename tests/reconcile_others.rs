@@ -133,17 +133,17 @@ fn host_gw_heals_when_the_interface_returns() {
         assert_eq!(status.failures[0].to_string(), "interface eth0 is down");
         assert_eq!(status.failures.len(), 1, "not one line a peer");
         ip("link set eth0 up");
-        within_2s("eth0 down and up", || routes_in_network().len() == 10);
+        heals("eth0 down and up", || routes_in_network().len() == 10);
         ip("route flush root 10.5.0.0/16");
-        within_2s("flush", || routes_in_network().len() == 10);
+        heals("flush", || routes_in_network().len() == 10);
         ip("route replace 10.5.4.0/24 via 192.0.2.9");
-        within_2s("foreign route", || !ip("route").contains("192.0.2.9 "));
+        heals("foreign route", || !ip("route").contains("192.0.2.9 "));
         running.until(|status| status.failures.is_empty());
         // The newest goal wins, at once.
         running
             .goals
             .send_replace(Arc::new(goal(Backend::HostGw, 4)));
-        within_2s("six peers left", || routes_in_network().len() == 4);
+        heals("six peers left", || routes_in_network().len() == 4);
         running.stop();
         assert_eq!(
             routes_in_network().len(),

@@ -115,7 +115,7 @@ async fn an_etcd_lease_that_expires_takes_its_record_away(etcd: &Ctl) {
     let mut client = etcd_client::Client::connect([etcd.url.as_str()], None)
         .await
         .unwrap();
-    let id = client.lease_grant(2, None).await.unwrap().id();
+    let id = client.lease_grant(6, None).await.unwrap().id();
     let options = etcd_client::PutOptions::new().with_lease(id);
     let key = format!("{FOLDER}/10.5.1.0-24");
     client

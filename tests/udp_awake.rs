@@ -14,7 +14,7 @@ use flannelctl::agent::pump::Ended;
 use flannelctl::forward::Reason;
 use nix::sys::socket::{setsockopt, sockopt};
 
-use lab::Lab;
+use lab::{Lab, until};
 use udp::{ASLEEP, AWAKE, Node, PORT, pair, pump_time, runtime, tasks};
 
 /// The tests count what all pumps of the process do.
@@ -42,8 +42,14 @@ fn close_packets_do_not_wake_the_outward_threads() {
     let asleep = sleeps(ASLEEP);
     assert!(asleep > 1000, "the threads slept {asleep} times");
     // On a crowded machine they sleep as well: that is no fault, once.
-    let awake: Vec<_> = (0..3).map(|_| sleeps(AWAKE)).collect();
-    assert!(awake.iter().any(|sleeps| *sleeps < 400), "{awake:?}");
+    let mut awake = Vec::new();
+    for _ in 0..10 {
+        awake.push(sleeps(AWAKE));
+        if awake.last() < Some(&400) {
+            return;
+        }
+    }
+    panic!("the threads slept {awake:?} times");
 }
 
 #[test]
@@ -105,17 +111,19 @@ fn strangers_keep_nobody_awake() {
     let to = SocketAddrV4::new(a.host.address, PORT);
     let begin = Instant::now();
     let before = pump_time();
-    let mut sent = 0;
-    while begin.elapsed() < Duration::from_secs(1) {
+    const SENT: u64 = 800;
+    for _ in 0..SENT {
         socket.send_to(&[0x45; 60], to).unwrap();
-        sent += 1;
         std::thread::sleep(Duration::from_millis(1));
     }
-    let took = pump_time() - before;
-    let unknown = a.counters.received.dropped(Reason::UnknownSender);
-    assert!(unknown > 300 && unknown <= sent, "{unknown} of {sent}");
-    // Awake it takes the whole second.
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    let (took, whole) = (pump_time() - before, begin.elapsed());
+    let unknown = || a.counters.received.dropped(Reason::UnknownSender);
+    until("the strangers' datagrams to be counted", SECONDS, || {
+        (unknown() > SENT / 3).then_some(())
+    });
+    assert!(unknown() <= SENT, "{} of {SENT}", unknown());
+    // Awake it takes all the time.
+    assert!(took < whole / 2, "{took:?} of {whole:?}");
 }
 
 /// Numbered datagrams from one container to the other, which checks that none is missing and none out of order.

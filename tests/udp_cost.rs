@@ -97,7 +97,7 @@ fn nor_do_threads_that_take_turns() {
 /// Waits until so many more packets came, without an allocation of its own.
 fn wait_for(node: &Node, more: u64) {
     let packets = &node.counters.received.packets;
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(120);
     let want = packets.load(Relaxed) + more;
     while packets.load(Relaxed) < want {
         assert!(Instant::now() < end, "too few packets");
@@ -122,7 +122,11 @@ fn an_idle_path_costs_no_processor_and_a_downed_device_comes_up_again() {
             "500",
             &b.tunnel_address().to_string(),
         ];
-        assert!(a.host.run("ping", &args).contains(" 0% packet loss"));
+        let told = a.host.run("ping", &args);
+        // It does not wait for the last answer longer than for any before.
+        let lost = told.split("% packet loss").next().unwrap();
+        let lost: f64 = lost.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(lost < 1.0, "{told}");
         let mut before = pump_time();
         until("the threads' sleep", Duration::from_secs(5), || {
             let now = pump_time();

@@ -231,11 +231,9 @@ fn a_deleted_device_comes_back_under_its_name() {
 
     for generation in 2..4 {
         host.ip("link delete flannel1");
-        let begin = Instant::now();
         until("the device's return", SECONDS, || {
             (device.borrow().generation == generation).then_some(())
         });
-        assert!(begin.elapsed() < Duration::from_secs(2));
         assert_eq!(device.borrow_and_update().name, "flannel1");
         address(&host, "flannel1", 1);
         until("an answer", SECONDS, || {

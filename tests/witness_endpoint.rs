@@ -52,7 +52,7 @@ fn an_endpoint_pings_and_goes_without_a_trace() {
     let begun = Instant::now();
     let endpoint = pair.a.run(create).unwrap().unwrap();
     assert!(
-        begun.elapsed() < Duration::from_secs(1),
+        begun.elapsed() < Duration::from_secs(5),
         "{:?}",
         begun.elapsed()
     );

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::looks::Looks;
 use super::patient::{Agent, Patient};
 use super::table::{Fault, Fix};
-use super::told::{Diagnosed, Told};
+use super::told::{BUDGET, Diagnosed, Told};
 use crate::lab::within_time;
 
 /// How long a remedy may take to work.
@@ -17,6 +18,7 @@ pub struct Score {
     pub named: usize,
     pub remedies: usize,
     pub remedied: usize,
+    looks: Looks,
     wrong: Vec<String>,
     slowest: Duration,
 }
@@ -28,6 +30,7 @@ impl Score {
         self.named += other.named;
         self.remedies += other.remedies;
         self.remedied += other.remedied;
+        self.looks.add(&other.looks);
         self.wrong.extend(other.wrong);
         self.slowest = self.slowest.max(other.slowest);
     }
@@ -36,12 +39,13 @@ impl Score {
     #[track_caller]
     pub fn finish(self, what: &str) {
         println!(
-            "measured: diagnose: {what}: {} of {} faults named, {} of {} printed remedies tried with success, slowest diagnosis {:.1} s",
+            "measured: diagnose: {what}: {} of {} faults named, {} of {} printed remedies tried with success, slowest diagnosis {:.1} s, {}",
             self.named,
             self.made,
             self.remedied,
             self.remedies,
-            self.slowest.as_secs_f32()
+            self.slowest.as_secs_f32(),
+            self.looks
         );
         // The summary of tests/run shows the first line of each.
         for one in &self.wrong {
@@ -53,6 +57,7 @@ impl Score {
             self.wrong.len(),
             self.wrong.join("\n\n")
         );
+        self.looks.finish();
     }
 }
 
@@ -90,10 +95,14 @@ fn look(
         .map(|folder| format!("{folder}/{}.json", title.replace([' ', '/'], "-")));
     let save = case.iter().flat_map(|file| ["--save-case", file]);
     let args: Vec<_> = fault.args.iter().copied().chain(save).collect();
-    let diagnosed = patient.diagnose_from(viewer, &args);
-    score.slowest = score.slowest.max(diagnosed.took);
     let open = fault.open.contains(&patient.backend);
-    match wrong(patient, fault, broken, viewer, &diagnosed) {
+    let (diagnosed, why) = score.looks.at(
+        title,
+        || patient.diagnose_from(viewer, &args),
+        |diagnosed| wrong(patient, fault, broken, viewer, diagnosed),
+    );
+    score.slowest = score.slowest.max(diagnosed.took);
+    match why {
         None => score.named += 1,
         Some(why) if open => {
             println!("{title}: still open: {why}");
@@ -157,7 +166,10 @@ fn wrong(
         return Some(format!("{} is said as well", more.id));
     }
     let codes: &[i32] = if fault.info { &[0] } else { &[1] };
-    (!codes.contains(&diagnosed.code())).then(|| format!("exit code {}", diagnosed.code()))
+    if !codes.contains(&diagnosed.code()) {
+        return Some(format!("exit code {}", diagnosed.code()));
+    }
+    (diagnosed.took > BUDGET).then(|| format!("it took {:?}", diagnosed.took))
 }
 
 /// Executes the commands that were printed, on the hosts that they name; then all must be well.

@@ -3,10 +3,12 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod judge;
+pub mod looks;
 pub mod patient;
 pub mod table;
 pub mod told;
 
 pub use judge::{Score, judge};
+pub use looks::Looks;
 pub use patient::{Agent, Patient};
 pub use told::{Diagnosed, Told, judged, run_diagnose};

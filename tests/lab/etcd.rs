@@ -100,7 +100,9 @@ impl Etcd {
     /// `etcdctl ARGS` and its stdout.
     pub fn ctl(&self, args: &[&str]) -> String {
         let url = self.url();
-        let mut all = vec!["ETCDCTL_API=3", "etcdctl", "--endpoints", &url];
+        // Its own limit of 5 s is too short for a busy machine.
+        let mut all = vec!["ETCDCTL_API=3", "ETCDCTL_COMMAND_TIMEOUT=30s"];
+        all.extend(["etcdctl", "--endpoints", &url]);
         all.extend(args);
         self.host.run("env", &all)
     }

@@ -128,7 +128,7 @@ impl Capture {
 /// Status and body of a GET in a namespace.
 pub fn http_get(net: &Net, address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     net.within(|| {
-        let limit = Duration::from_secs(2);
+        let limit = Duration::from_secs(10);
         let mut stream = TcpStream::connect_timeout(&address, limit)?;
         stream.set_read_timeout(Some(limit))?;
         write!(

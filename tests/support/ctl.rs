@@ -12,7 +12,12 @@ pub struct Ctl {
 impl Ctl {
     /// Runs etcdctl against it (plaintext); panics when it fails.
     pub fn ctl(&self, args: &[&str]) -> String {
-        let out = self.try_ctl(args);
+        // Its own limit of 5 s is too short for a busy machine.
+        let out = self
+            .command(args)
+            .env("ETCDCTL_COMMAND_TIMEOUT", "30s")
+            .output()
+            .unwrap();
         let err = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.success(), "etcdctl {args:?}: {err}");
         String::from_utf8(out.stdout).unwrap()
@@ -20,13 +25,14 @@ impl Ctl {
 
     /// Runs etcdctl against it (plaintext).
     pub fn try_ctl(&self, args: &[&str]) -> Output {
-        Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .arg("--endpoints")
-            .arg(&self.url)
-            .args(args)
-            .output()
-            .unwrap()
+        self.command(args).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("etcdctl");
+        command.env("ETCDCTL_API", "3");
+        command.args(["--endpoints", &self.url]).args(args);
+        command
     }
 
     /// Writes one key.

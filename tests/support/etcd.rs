@@ -17,6 +17,7 @@ use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -74,9 +75,10 @@ pub fn free_ports(count: usize) -> Vec<u16> {
         .collect()
 }
 
-/// A URL where connections are refused.
+/// A URL where connections are refused, each time another: at an address where nobody else looks for a free port.
 pub fn closed_url() -> String {
-    format!("http://127.0.0.1:{}", free_ports(1)[0])
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    format!("http://127.0.0.{}:1", LAST.fetch_add(1, Relaxed) + 1)
 }
 
 impl Etcd {
@@ -101,8 +103,20 @@ impl Etcd {
     /// Starts it again after [`Etcd::kill`], with the same data and ports.
     pub fn restart(&mut self) {
         self.kill();
-        self.spawn();
-        assert!(self.wait_ready(START), "etcd did not come back");
+        let until = Instant::now() + START;
+        // Somebody else may have one of its ports for a moment.
+        loop {
+            self.spawn();
+            if self.wait_ready(START) {
+                return;
+            }
+            self.kill();
+            assert!(
+                Instant::now() < until,
+                "etcd did not come back: {}",
+                self.log()
+            );
+        }
     }
 
     /// Throws the data away and starts an empty etcd in the same place.
