@@ -5,6 +5,7 @@
 mod faults;
 mod lab;
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ const BARE: &[&str] = &["--iptables-forward-rules=false"];
 /// A network whose hosts have dockers of their own.
 struct Docks {
     docks: Vec<Dockerd>,
+    looks: RefCell<Looks>,
     overlay: Overlay,
 }
 
@@ -30,7 +32,11 @@ impl Docks {
             host.dockerd_with(&[&[bip.as_str()], more].concat())
         };
         let docks = overlay.lab.nodes().iter().map(dock).collect();
-        Self { docks, overlay }
+        Self {
+            docks,
+            looks: RefCell::default(),
+            overlay,
+        }
     }
 
     fn host(&self, i: usize) -> &Host {
@@ -55,7 +61,9 @@ impl Docks {
     #[track_caller]
     fn healthy(&self, target: Ipv4Addr) {
         let diagnose = || self.diagnose(target);
-        let (_, alarm) = Looks::default().at("healthy", diagnose, Diagnosed::alarm);
+        let mut looks = self.looks.borrow_mut();
+        let (_, alarm) = looks.at("healthy", diagnose, Diagnosed::alarm);
+        looks.finish();
         assert!(alarm.is_none(), "{}", alarm.unwrap_or_default());
     }
 
@@ -68,11 +76,13 @@ impl Docks {
         let mut wanted: Vec<_> = wanted.iter().map(line).collect();
         wanted.sort();
         let diagnose = || self.diagnose(target);
-        let (diagnosed, why) = Looks::default().at("told", diagnose, |diagnosed| {
+        let mut looks = self.looks.borrow_mut();
+        let (diagnosed, why) = looks.at("told", diagnose, |diagnosed| {
             let mut told = diagnosed.findings();
             told.sort();
             (told != wanted).then(|| format!("{told:?} for {wanted:?}: {:#?}", diagnosed.finished))
         });
+        looks.finish();
         assert!(why.is_none(), "{}", why.unwrap_or_default());
         diagnosed
     }
@@ -192,7 +202,11 @@ fn a_docker_that_was_not_told_of_flannel() {
     overlay.node(0).sysctl("net/ipv4/ip_forward", "1");
     let docks = vec![overlay.node(1).dockerd_with(&["--bip=172.17.0.1/16"])];
     let _b = docks[0].container("second");
-    let docks = Docks { docks, overlay };
+    let docks = Docks {
+        docks,
+        looks: RefCell::default(),
+        overlay,
+    };
     docks.told(
         docks.host(1).address,
         &[("FL301", 1, "request proven"), ("FL302", 1, "none proven")],

@@ -79,6 +79,7 @@ fn nothing_is_said_of_twenty_healthy_nodes() {
         runs.len()
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
+    looks.finish();
 }
 
 #[test]

@@ -32,11 +32,13 @@ async fn answers_in_time(endpoints: &[&str]) -> Duration {
 async fn two_closed_ports_cost_nothing() {
     let etcd = Etcd::start();
     let (a, b) = (closed_url(), closed_url());
-    let mut best = Duration::MAX;
+    let mut slow = Vec::new();
     for _ in 0..20 {
-        best = best.min(answers_in_time(&[&a, &b, &etcd.url]).await);
+        slow.push(answers_in_time(&[&a, &b, &etcd.url]).await);
     }
-    assert!(best < Duration::from_secs(1), "{best:?}");
+    slow.retain(|took| *took > Duration::from_secs(1));
+    // Two of three begin at a closed port: a few are the machine's.
+    assert!(slow.len() < 4, "{slow:?}");
 }
 
 #[tokio::test]
@@ -149,18 +151,18 @@ async fn a_short_budget_is_kept() {
     frozen.freeze();
     let mut short = options(&[&frozen.url, &etcd.url]);
     // Shorter than what a silent endpoint is otherwise given before the next is asked.
-    short.timeout = Duration::from_secs(2);
-    for _ in 0..4 {
-        Registry::new(short.clone())
-            .unwrap()
-            .config()
-            .await
-            .unwrap();
+    short.timeout = Duration::from_millis(800);
+    let mut answered = 0;
+    for _ in 0..16 {
+        let registry = Registry::new(short.clone()).unwrap();
+        answered += usize::from(registry.config().await.is_ok());
     }
+    // Half begin at the frozen one, and have half a second left: a few may miss it on a busy machine.
+    assert!(answered >= 13, "{answered} of 16");
     short.endpoints.truncate(1);
     let begin = Instant::now();
     Registry::new(short).unwrap().config().await.unwrap_err();
-    assert!(begin.elapsed() < SLACK);
+    assert!(begin.elapsed() < LIMIT);
     frozen.thaw();
 }
 

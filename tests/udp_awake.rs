@@ -41,9 +41,9 @@ fn close_packets_do_not_wake_the_outward_threads() {
     // Who sleeps does so before each packet, at both hosts, unless the next is there already.
     let asleep = sleeps(ASLEEP);
     assert!(asleep > 1000, "the threads slept {asleep} times");
-    // On a crowded machine they sleep as well: that is no fault, once.
+    // On a crowded machine they sleep as well: that is no fault, but for all times.
     let mut awake = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..5 {
         awake.push(sleeps(AWAKE));
         if awake.last() < Some(&400) {
             return;

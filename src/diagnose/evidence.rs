@@ -16,6 +16,9 @@ mod kernel;
 pub use containers::{ContainerFact, DockerFact};
 pub use kernel::{FlowFact, LackFact};
 
+/// How a sentence of [`NodeEvidence::missing`] begins that tells why Docker did not answer.
+pub const FROM_DOCKER: &str = "Docker: ";
+
 /// All of one node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

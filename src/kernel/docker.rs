@@ -7,15 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::listing::{find, run};
-use crate::diagnose::evidence::DockerFact;
+use crate::diagnose::evidence::{DockerFact, FROM_DOCKER};
 
 /// Docker answers in some 50 ms, or it hangs.
 const DEADLINE: Duration = Duration::from_secs(1);
 /// For each of the two questions of [`running`].
 const AT_ONCE: Duration = Duration::from_millis(140);
-
-/// How what could not be learned from it begins.
-pub const WHO: &str = "Docker";
 
 /// Where Docker listens unless it is told otherwise.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -50,23 +47,29 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
             containers,
         )
     });
+    let containers = containers.unwrap_or_else(|error| {
+        // No daemon is no loss: the bridge may have been made by hand.
+        if serves(&error) {
+            missing.push(format!("{FROM_DOCKER}{error}"));
+        }
+        Vec::new()
+    });
     let version = match version {
         Ok(version) => version.trim().to_owned(),
         Err(error) => {
-            // No daemon is no loss: the bridge may have been made by hand.
-            if !error.contains("annot connect") && !error.contains("No such file") {
-                missing.push(format!("{WHO}: {error}"));
+            let text = format!("{FROM_DOCKER}{error}");
+            if serves(&error) && !missing.contains(&text) {
+                missing.push(text);
             }
-            return Docker::default();
+            return Docker {
+                fact: None,
+                containers,
+            };
         }
     };
     let network = network
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
-    let containers = containers.unwrap_or_else(|error| {
-        missing.push(format!("{WHO}: {error}"));
-        Vec::new()
-    });
     Docker {
         fact: Some(fact(version, network.as_ref())),
         containers,
@@ -80,6 +83,11 @@ pub(super) fn running() -> Vec<(String, Ipv4Addr)> {
     let found = program.and_then(|program| containers(&program, AT_ONCE).ok());
     let found = found.unwrap_or_default().into_iter();
     found.map(|(name, _, address)| (name, address)).collect()
+}
+
+/// By what its client says, there is a daemon.
+fn serves(error: &str) -> bool {
+    !error.contains("annot connect") && !error.contains("No such file")
 }
 
 /// There is something to connect to. Without a socket the client need not be started to learn that.

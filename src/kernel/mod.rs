@@ -8,7 +8,7 @@ mod capture;
 pub mod construct;
 pub mod containers;
 mod counters;
-pub mod docker;
+mod docker;
 mod drops;
 pub mod echo;
 pub mod endpoint;

@@ -1,5 +1,5 @@
-//! The lock of the lab's folder. All that runs in a lab inherits it, so it is free when nothing of a lab runs any
-//! more, however its holder ended.
+//! The lock of the lab's folder. All that the holder of a lab starts inherits it, so it is free when nothing of the lab
+//! runs any more, however the holder ended.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -85,7 +85,14 @@ impl Lock {
     /// # Errors
     /// Something cannot be removed.
     pub fn remove(self) -> io::Result<()> {
-        fs::remove_dir_all(&self.folder)
+        self.empty()?;
+        fs::remove_file(self.folder.join(LOCK))?;
+        // From here on it may be somebody else's.
+        match fs::remove_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 }
 

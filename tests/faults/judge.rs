@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::looks::Looks;
 use super::patient::{Agent, Patient};
 use super::table::{Fault, Fix};
-use super::told::{BUDGET, Diagnosed, Told};
+use super::told::{Diagnosed, Told};
 use crate::lab::within_time;
 
 /// How long a remedy may take to work.
@@ -20,7 +20,6 @@ pub struct Score {
     pub remedied: usize,
     looks: Looks,
     wrong: Vec<String>,
-    slowest: Duration,
 }
 
 impl Score {
@@ -32,20 +31,14 @@ impl Score {
         self.remedied += other.remedied;
         self.looks.add(&other.looks);
         self.wrong.extend(other.wrong);
-        self.slowest = self.slowest.max(other.slowest);
     }
 
     /// Prints it and fails with all that was wrong.
     #[track_caller]
     pub fn finish(self, what: &str) {
         println!(
-            "measured: diagnose: {what}: {} of {} faults named, {} of {} printed remedies tried with success, slowest diagnosis {:.1} s, {}",
-            self.named,
-            self.made,
-            self.remedied,
-            self.remedies,
-            self.slowest.as_secs_f32(),
-            self.looks
+            "measured: diagnose: {what}: {} of {} faults named, {} of {} printed remedies tried with success, {}",
+            self.named, self.made, self.remedied, self.remedies, self.looks
         );
         // The summary of tests/run shows the first line of each.
         for one in &self.wrong {
@@ -101,7 +94,6 @@ fn look(
         || patient.diagnose_from(viewer, &args),
         |diagnosed| wrong(patient, fault, broken, viewer, diagnosed),
     );
-    score.slowest = score.slowest.max(diagnosed.took);
     match why {
         None => score.named += 1,
         Some(why) if open => {
@@ -166,10 +158,7 @@ fn wrong(
         return Some(format!("{} is said as well", more.id));
     }
     let codes: &[i32] = if fault.info { &[0] } else { &[1] };
-    if !codes.contains(&diagnosed.code()) {
-        return Some(format!("exit code {}", diagnosed.code()));
-    }
-    (diagnosed.took > BUDGET).then(|| format!("it took {:?}", diagnosed.took))
+    (!codes.contains(&diagnosed.code())).then(|| format!("exit code {}", diagnosed.code()))
 }
 
 /// Executes the commands that were printed, on the hosts that they name; then all must be well.

@@ -9,8 +9,8 @@ use super::{Agent, Etcd, Host, Lab, until};
 /// The network that the tests set up.
 pub const NETWORK: &str = "10.1.0.0/16";
 
-/// How long the agents may take to heal what was broken: 2 s where nobody else uses the machine, and less than their
-/// timer of 10 s in any case.
+/// How long the agents may take to heal what was broken: 2 s where nobody else uses the machine. (That it is not their
+/// timer which heals is what `reconcile_heal` shows.)
 pub const HEAL: Duration = Duration::from_secs(8);
 
 /// A running network. The fields' order is the order of their end.

@@ -173,7 +173,8 @@ impl Running {
     }
 }
 
-/// How long healing may take: 2 s where nobody else uses the machine, and less than the timer of 10 s in any case.
+/// How long healing may take: 2 s where nobody else uses the machine, and less than the timer's 10 s, which begin anew
+/// with each healing.
 const HEAL: Duration = Duration::from_secs(8);
 
 /// Waits until `see` returns true; tells how long it took.

@@ -6,9 +6,8 @@ use ipnet::Ipv4Net;
 
 use super::survey::{Here, Survey};
 use crate::agent::respond::hands::{Site, on_thread};
-use crate::diagnose::evidence::{ContainerFact, NodeEvidence};
+use crate::diagnose::evidence::{ContainerFact, FROM_DOCKER, NodeEvidence};
 use crate::exit::Failure;
-use crate::kernel::docker;
 use crate::kernel::witness::Witness;
 use crate::report::terminal::clean_short;
 
@@ -72,7 +71,7 @@ pub fn read(text: &str, survey: &Survey, here: &Here) -> Result<Aim, Failure> {
 /// The address of the local container with this name.
 ///
 /// # Errors
-/// Usage: there is none; says which there are.
+/// Usage: there is none; says which there are. Could not run: Docker does not say.
 pub async fn named(name: &str, site: Option<&Site>) -> Result<Ipv4Addr, Failure> {
     let mut evidence = NodeEvidence::default();
     for _ in 0..LOOKS {
@@ -96,7 +95,7 @@ pub async fn named(name: &str, site: Option<&Site>) -> Result<Ipv4Addr, Failure>
 
 /// Why the containers' names are not all known, if so.
 fn unknown(missing: &[String]) -> Option<&str> {
-    let found = missing.iter().find(|one| one.starts_with(docker::WHO));
+    let found = missing.iter().find(|one| one.starts_with(FROM_DOCKER));
     found.map(String::as_str)
 }
 

@@ -1,6 +1,7 @@
 //! Who may use the lab's folder: the one process that holds a lab, or one that removes what is left of it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(20);
 pub(super) async fn claim(folder: &Path) -> Result<Option<Lock>, Failure> {
     let begin = Instant::now();
     loop {
-        let taken = Lock::try_take(folder).map_err(|error| {
-            Failure::could_not_run(format!("cannot use {}: {error}", folder.display()))
-        })?;
+        let taken = Lock::try_take(folder).map_err(|error| cannot_use(folder, &error))?;
         if taken.is_some() {
             return Ok(taken);
         }
@@ -35,6 +34,10 @@ pub(super) async fn claim(folder: &Path) -> Result<Option<Lock>, Failure> {
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+pub(super) fn cannot_use(folder: &Path, error: &io::Error) -> Failure {
+    Failure::could_not_run(format!("cannot use {}: {error}", folder.display()))
 }
 
 /// Removes the files of a lab that nobody holds; says whether there were any.

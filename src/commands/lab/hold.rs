@@ -1,7 +1,8 @@
 //! `lab hold` (hidden): the process that raises the lab and holds it. On stdout it tells its steps, then `ready`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
@@ -9,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::super::output;
-use super::claim::claim;
+use super::claim::{cannot_use, claim};
 use crate::cli::{BackendName, RaiseArgs};
 use crate::exit::{Code, Failure};
 use crate::lab::lock::Lock;
@@ -27,7 +28,11 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
     let mut ends = [SignalKind::terminate(), SignalKind::interrupt()]
         .map(|kind| signal(kind).map_err(Failure::could_not_run));
     let folder = Path::new(FOLDER);
-    let _lock = take(folder).await?;
+    // Unless it is removed, it is held to this process's end: a lab that is being raised ends no sooner.
+    let lock = tokio::select! {
+        taken = take(folder) => ManuallyDrop::new(taken?),
+        () = any(&mut ends) => return Ok(Code::Interrupted),
+    };
     let wish = Wish {
         nodes: args.nodes.unwrap_or(3),
         backend: args.backend.unwrap_or(BackendName::Vxlan).name().to_owned(),
@@ -50,7 +55,7 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
                 writeln!(out, "{step}").and_then(|()| out.flush()).map_err(output)?;
             }
             raised = &mut raising => break raised,
-            // What was raised ends with this process; who asked for the end removes the files after it.
+            // The files go by `lab down`, or with the next lab.
             () = any(&mut ends) => return Ok(Code::Interrupted),
         }
     };
@@ -58,7 +63,13 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
         Ok(raised) => raised.map_err(Failure::could_not_run),
         Err(error) => Err(Failure::could_not_run(error)),
     };
-    let mut lab = lab.inspect_err(|_| remove(folder))?;
+    let mut lab = match lab {
+        Ok(lab) => lab,
+        Err(failure) => {
+            remove(ManuallyDrop::into_inner(lock));
+            return Err(failure);
+        }
+    };
     let record = lab.record();
     record.write(folder).map_err(Failure::could_not_run)?;
     writeln!(out, "{READY}")
@@ -67,30 +78,28 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
     leave_the_terminal(folder).map_err(Failure::could_not_run)?;
     any(&mut ends).await;
     drop(lab);
-    remove(folder);
+    remove(ManuallyDrop::into_inner(lock));
     Ok(Code::Done)
 }
 
 /// Takes the lab's folder, and removes what a killed one left in it.
 async fn take(folder: &Path) -> Result<Lock, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::could_not_run(format!("cannot use {}: {error}", folder.display()))
-    };
     let lock = claim(folder).await?.ok_or_else(|| {
         Failure::could_not_run("a lab runs on this machine already")
             .with_remedy("flannelctl lab status shows it, flannelctl lab down takes it down")
     })?;
-    lock.empty().map_err(failed)?;
-    lock.share().map_err(failed)?;
+    lock.empty()
+        .and_then(|()| lock.share())
+        .map_err(|error| cannot_use(folder, &error))?;
     Holder::own()
         .write(folder)
         .map_err(Failure::could_not_run)?;
     Ok(lock)
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = fs::remove_dir_all(folder) {
-        tracing::warn!(%error, "cannot remove {}", folder.display());
+fn remove(lock: Lock) {
+    if let Err(error) = lock.remove() {
+        tracing::warn!(%error, "cannot remove {FOLDER}");
     }
 }
 
