@@ -58,13 +58,20 @@ impl Docks {
         judged(|| command.output().unwrap().into())
     }
 
+    /// What is said of it, which is right.
     #[track_caller]
-    fn healthy(&self, target: Ipv4Addr) {
+    fn look(&self, target: Ipv4Addr, wrong: impl Fn(&Diagnosed) -> Option<String>) -> Diagnosed {
         let diagnose = || self.diagnose(target);
         let mut looks = self.looks.borrow_mut();
-        let (_, alarm) = looks.at("healthy", diagnose, Diagnosed::alarm);
+        let (diagnosed, why) = looks.at(&target.to_string(), diagnose, wrong);
         looks.finish();
-        assert!(alarm.is_none(), "{}", alarm.unwrap_or_default());
+        assert!(why.is_none(), "{}", why.unwrap_or_default());
+        diagnosed
+    }
+
+    #[track_caller]
+    fn healthy(&self, target: Ipv4Addr) {
+        self.look(target, Diagnosed::alarm);
     }
 
     /// Exactly this is said (`id node direction confidence`, by the host's number), beside information.
@@ -75,16 +82,11 @@ impl Docks {
         };
         let mut wanted: Vec<_> = wanted.iter().map(line).collect();
         wanted.sort();
-        let diagnose = || self.diagnose(target);
-        let mut looks = self.looks.borrow_mut();
-        let (diagnosed, why) = looks.at("told", diagnose, |diagnosed| {
+        self.look(target, |diagnosed| {
             let mut told = diagnosed.findings();
             told.sort();
             (told != wanted).then(|| format!("{told:?} for {wanted:?}: {:#?}", diagnosed.finished))
-        });
-        looks.finish();
-        assert!(why.is_none(), "{}", why.unwrap_or_default());
-        diagnosed
+        })
     }
 
     /// Executes the printed commands; then all must be well.

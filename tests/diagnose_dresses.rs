@@ -69,7 +69,7 @@ fn nothing_is_said_of_twenty_healthy_nodes() {
     let mut looks = Looks::default();
     let runs = [vec!["--all"], vec![last.as_str()]].map(|args| {
         let diagnose = || run_diagnose(overlay.node(0), &overlay.etcd.url(), &args);
-        let (_, alarm) = looks.at("20 nodes", diagnose, |one| one.alarm());
+        let (_, alarm) = looks.at("20 nodes", diagnose, Diagnosed::alarm);
         alarm
     });
     let wrong: Vec<_> = runs.iter().flatten().collect();

@@ -144,10 +144,8 @@ fn a_flush_heals() {
             "-t nat -A POSTROUTING -s 192.0.2.0/24 -j ACCEPT",
         );
         // nft by its event, long before the timer; legacy by the timer.
-        let (resync, most) = match variant {
-            "nft" => (Duration::from_secs(60), Duration::from_secs(10)),
-            _ => (Duration::from_secs(1), Duration::from_secs(10)),
-        };
+        let resync = Duration::from_secs(if variant == "nft" { 60 } else { 1 });
+        let most = Duration::from_secs(10);
         let guarding = guarding(host, resync, false);
         assert_eq!(
             guarding.status.borrow().implementation,

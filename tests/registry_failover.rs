@@ -15,8 +15,6 @@ use support::{options, registry};
 
 /// One command's budget.
 const LIMIT: Duration = Duration::from_secs(5);
-/// More than it on a busy machine, and less than a hang.
-const SLACK: Duration = Duration::from_secs(10);
 
 /// Runs what every command begins with, from a fresh start, as a command does.
 async fn answers_in_time(endpoints: &[&str]) -> Duration {
@@ -117,7 +115,7 @@ async fn with_all_dead_the_error_names_each_and_why() {
         .config()
         .await
         .unwrap_err();
-    assert!(begin.elapsed() < LIMIT + SLACK);
+    assert!(begin.elapsed() < 3 * LIMIT);
     frozen.thaw();
     let Error::Unreachable { failures, .. } = &error else {
         panic!("{error}");

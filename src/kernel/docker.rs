@@ -47,32 +47,22 @@ pub(super) fn ask(missing: &mut Vec<String>) -> Docker {
             containers,
         )
     });
-    let containers = containers.unwrap_or_else(|error| {
+    let errors = [version.as_ref().err(), containers.as_ref().err()];
+    for error in errors.into_iter().flatten() {
+        let text = format!("{FROM_DOCKER}{error}");
         // No daemon is no loss: the bridge may have been made by hand.
-        if serves(&error) {
-            missing.push(format!("{FROM_DOCKER}{error}"));
+        if serves(error) && !missing.contains(&text) {
+            missing.push(text);
         }
-        Vec::new()
-    });
-    let version = match version {
-        Ok(version) => version.trim().to_owned(),
-        Err(error) => {
-            let text = format!("{FROM_DOCKER}{error}");
-            if serves(&error) && !missing.contains(&text) {
-                missing.push(text);
-            }
-            return Docker {
-                fact: None,
-                containers,
-            };
-        }
-    };
+    }
     let network = network
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
     Docker {
-        fact: Some(fact(version, network.as_ref())),
-        containers,
+        fact: version
+            .ok()
+            .map(|version| fact(version.trim().to_owned(), network.as_ref())),
+        containers: containers.unwrap_or_default(),
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
     let mut lab = match lab {
         Ok(lab) => lab,
         Err(failure) => {
-            remove(ManuallyDrop::into_inner(lock));
+            remove(lock);
             return Err(failure);
         }
     };
@@ -78,7 +78,7 @@ pub(super) async fn run(args: &RaiseArgs, out: &mut dyn Write) -> Result<Code, F
     leave_the_terminal(folder).map_err(Failure::could_not_run)?;
     any(&mut ends).await;
     drop(lab);
-    remove(ManuallyDrop::into_inner(lock));
+    remove(lock);
     Ok(Code::Done)
 }
 
@@ -97,8 +97,8 @@ async fn take(folder: &Path) -> Result<Lock, Failure> {
     Ok(lock)
 }
 
-fn remove(lock: Lock) {
-    if let Err(error) = lock.remove() {
+fn remove(lock: ManuallyDrop<Lock>) {
+    if let Err(error) = ManuallyDrop::into_inner(lock).remove() {
         tracing::warn!(%error, "cannot remove {FOLDER}");
     }
 }
